@@ -1,0 +1,196 @@
+"""The ten families of GMD-26: linear chains of 2 to 13 carbon atoms, by systematic name, SMILES and 3D structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from ase import Atoms
+
+from gmd26_md.errors import UserError, unknown_name
+
+MIN_CARBON, MAX_CARBON = 2, 13
+EMBEDDING_SEED = 26
+
+_STEMS = {
+    2: "eth", 3: "prop", 4: "but", 5: "pent", 6: "hex", 7: "hept", 8: "oct", 9: "non", 10: "dec", 11: "undec",
+    12: "dodec", 13: "tridec",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Family:
+    """How a family's members are named and written for n carbon atoms."""
+
+    name: Callable[[int], str]
+    smiles: Callable[[int], str]
+
+
+def _stem(n_carbon: int) -> str:
+    return _STEMS[n_carbon]
+
+
+def _located(n_carbon: int, suffix: str) -> str:
+    """Name a chain with one group at its end: the locant is left out where ethane leaves no choice."""
+    return f"{_stem(n_carbon)}an{suffix}" if n_carbon == 2 else f"{_stem(n_carbon)}an-1-{suffix}"
+
+
+_FAMILIES: dict[str, _Family] = {
+    "alkanes": _Family(lambda n: f"{_stem(n)}ane", lambda n: "C" * n),
+    "alcohols": _Family(lambda n: _located(n, "ol"), lambda n: "O" + "C" * n),
+    "aldehydes": _Family(lambda n: f"{_stem(n)}anal", lambda n: "O=C" + "C" * (n - 1)),
+    "hydroxyaldehydes": _Family(lambda n: f"{n}-hydroxy{_stem(n)}anal", lambda n: "O=C" + "C" * (n - 1) + "O"),
+    "carboxylic-acids": _Family(lambda n: f"{_stem(n)}anoic acid", lambda n: "OC(=O)" + "C" * (n - 1)),
+    "dicarboxylic-acids": _Family(
+        lambda n: f"{_stem(n)}anedioic acid", lambda n: "OC(=O)" + "C" * (n - 2) + "C(=O)O"
+    ),
+    "amines": _Family(lambda n: _located(n, "amine"), lambda n: "N" + "C" * n),
+    "diamines": _Family(lambda n: f"{_stem(n)}ane-1,{n}-diamine", lambda n: "N" + "C" * n + "N"),
+    "amino-acids": _Family(lambda n: f"{n}-amino{_stem(n)}anoic acid", lambda n: "N" + "C" * (n - 1) + "C(=O)O"),
+    "amides": _Family(lambda n: f"{_stem(n)}anamide", lambda n: "NC(=O)" + "C" * (n - 1)),
+}
+
+FAMILIES: tuple[str, ...] = tuple(_FAMILIES)
+
+# Everyday names of members, for finding them; the systematic name is what is written.
+_ALIASES = {
+    "acetic acid": "ethanoic acid",
+    "propionic acid": "propanoic acid",
+    "butyric acid": "butanoic acid",
+    "valeric acid": "pentanoic acid",
+    "oxalic acid": "ethanedioic acid",
+    "malonic acid": "propanedioic acid",
+    "succinic acid": "butanedioic acid",
+    "glutaric acid": "pentanedioic acid",
+    "adipic acid": "hexanedioic acid",
+    "pimelic acid": "heptanedioic acid",
+    "suberic acid": "octanedioic acid",
+    "azelaic acid": "nonanedioic acid",
+    "sebacic acid": "decanedioic acid",
+    "brassylic acid": "tridecanedioic acid",
+    "glycine": "2-aminoethanoic acid",
+    "beta-alanine": "3-aminopropanoic acid",
+    "gaba": "4-aminobutanoic acid",
+    "acetaldehyde": "ethanal",
+    "glycolaldehyde": "2-hydroxyethanal",
+    "acetamide": "ethanamide",
+    "ethylamine": "ethanamine",
+    "ethylenediamine": "ethane-1,2-diamine",
+}
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """One molecule of the benchmark.
+
+    Attributes
+    ----------
+    name
+        Systematic name, "pentanedioic acid".
+    family
+        One of `FAMILIES`.
+    n_carbon
+        Number of carbon atoms.
+    smiles
+        Its connectivity; charges and stereocentres do not occur in these families.
+    charge
+        Net charge, e. Zero throughout: the amino acids are in their neutral form, as they are in the gas phase.
+    """
+
+    name: str
+    family: str
+    n_carbon: int
+    smiles: str
+    charge: int = 0
+
+    @property
+    def slug(self) -> str:
+        """The name as it stands in file names, "pentanedioic-acid"."""
+        return self.name.replace(" ", "-").replace(",", "_")
+
+    def atoms(self) -> Atoms:
+        """Return a deterministic 3D structure (see `structure_from_smiles`), a copy each time."""
+        atoms = self._structure.copy()
+        atoms.info["name"] = self.name
+        return atoms
+
+    @property
+    def formula(self) -> str:
+        """Chemical formula in Hill order, "C5H8O4"."""
+        return str(self._structure.get_chemical_formula(mode="hill"))
+
+    @cached_property
+    def _structure(self) -> Atoms:
+        return structure_from_smiles(self.smiles)
+
+
+def structure_from_smiles(smiles: str, *, seed: int = EMBEDDING_SEED, n_conformers: int = 8) -> Atoms:
+    """Return a 3D structure with hydrogens: the lowest of a few ETKDGv3 conformers by MMFF94.
+
+    Deterministic for one RDKit version: fixed embedding seed, one thread. Positions are rounded to 1e-4 Å, so that
+    the last bits of a minimiser on another processor do not show.
+
+    Raises
+    ------
+    UserError
+        If the SMILES does not parse or cannot be embedded.
+    """
+    from rdkit import Chem
+    from rdkit.Chem import AllChem
+
+    parsed = Chem.MolFromSmiles(smiles)
+    if parsed is None:
+        raise UserError(f"SMILES {smiles!r} does not parse; write it as for example 'OC(=O)CC'.")
+    molecule = Chem.AddHs(parsed)
+    settings = AllChem.ETKDGv3()
+    settings.randomSeed = seed
+    settings.numThreads = 1
+    conformers = list(AllChem.EmbedMultipleConfs(molecule, n_conformers, settings))
+    if not conformers:
+        raise UserError(f"SMILES {smiles!r} has no 3D embedding; give a structure file instead.")
+    energies = [
+        energy if converged == 0 else energy + 1e3  # an unconverged one is the last choice
+        for converged, energy in AllChem.MMFFOptimizeMoleculeConfs(molecule, numThreads=1, maxIters=2000)
+    ]
+    best = conformers[energies.index(min(energies))]
+    positions = molecule.GetConformer(best).GetPositions().round(4)
+    return Atoms([atom.GetSymbol() for atom in molecule.GetAtoms()], positions)
+
+
+@cache
+def family_members(family: str) -> tuple[Molecule, ...]:
+    """Return a family's molecules, n = 2 to 13, in order of length.
+
+    Raises
+    ------
+    UserError
+        If there is no such family.
+    """
+    key = family.replace(" ", "-")
+    if key not in _FAMILIES:
+        raise unknown_name("family of molecules", family, _FAMILIES)
+    entry = _FAMILIES[key]
+    lengths = range(MIN_CARBON, MAX_CARBON + 1)
+    return tuple(Molecule(entry.name(n), key, n, entry.smiles(n)) for n in lengths)
+
+
+@cache
+def all_molecules() -> tuple[Molecule, ...]:
+    """Return all 120 molecules, family by family."""
+    return tuple(molecule for family in FAMILIES for molecule in family_members(family))
+
+
+def get(name: str) -> Molecule:
+    """Return the molecule of this systematic name, slug or everyday name ("glutaric acid").
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    wanted = _ALIASES.get(name.lower(), name.lower())
+    for molecule in all_molecules():
+        if wanted in (molecule.name, molecule.slug):
+            return molecule
+    raise unknown_name("molecule", name, [molecule.name for molecule in all_molecules()])
