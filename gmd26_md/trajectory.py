@@ -79,7 +79,7 @@ class Trajectory:
 
     def _set(self, name: str, dtype: type, shape: tuple[int, ...]) -> None:
         """Store the array `name` in its dtype after checking its shape."""
-        array = np.asarray(getattr(self, name), dtype=dtype)
+        array: NDArray[Any] = np.asarray(getattr(self, name), dtype=dtype)
         if array.shape != shape:
             raise ValueError(f"{name}: want shape {shape}, got {array.shape}")
         object.__setattr__(self, name, array)
