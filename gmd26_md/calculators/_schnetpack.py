@@ -1,0 +1,75 @@
+"""What SchNet and PaiNN share: importing schnetpack without a trace, and feeding its modules from a `Batch`."""
+
+from __future__ import annotations
+
+import warnings
+from types import ModuleType
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import dataloader
+
+from gmd26_md.calculators.batch import Batch
+
+
+def import_schnetpack() -> ModuleType:
+    """Return schnetpack, imported.
+
+    Trap: schnetpack 2.0.4 takes the type variable `T_co` from `torch.utils.data.dataloader`, where torch 2.13 has
+    none; it is lent for the time of the import. The import's own warnings, and its filter for them, are not kept.
+    """
+    lent = not hasattr(dataloader, "T_co")
+    if lent:
+        dataloader.T_co = TypeVar("T_co", covariant=True)  # type: ignore[attr-defined]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import schnetpack
+            import schnetpack.atomistic
+            import schnetpack.representation
+    finally:
+        if lent:
+            del dataloader.T_co
+    return schnetpack
+
+
+def radial_basis(name: str, n_rbf: int, cutoff: float) -> nn.Module:
+    """Return schnetpack's radial basis of that name ("gaussian" or "bessel")."""
+    layers = import_schnetpack().nn
+    basis: nn.Module = (layers.GaussianRBF if name == "gaussian" else layers.BesselRBF)(n_rbf=n_rbf, cutoff=cutoff)
+    return basis
+
+
+class AtomicEnergies(nn.Module):
+    """A representation and an atomwise output network of schnetpack, from a `Batch` to (n_atoms,) energies."""
+
+    def __init__(self, representation: nn.Module, atomwise: nn.Module) -> None:
+        super().__init__()
+        self.representation = representation
+        self.atomwise = atomwise
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return atomic energies, (n_atoms,), in units of the potential's `energy_scale`."""
+        inputs: dict[str, Any] = {
+            "_atomic_numbers": batch.numbers,
+            "_Rij": batch.pair_vectors(),
+            "_idx_i": batch.pairs[0],
+            "_idx_j": batch.pairs[1],
+        }
+        energy: Tensor = self.atomwise(self.representation(inputs))["atom_energy"]
+        return energy[:, 0]
+
+
+def with_atomwise(representation: nn.Module, n_atom_basis: int) -> AtomicEnergies:
+    """Return the representation with schnetpack's two-layer atomwise network on top, one output an atom."""
+    spk = import_schnetpack()
+    atomwise = spk.atomistic.Atomwise(
+        n_in=n_atom_basis, output_key="energy", per_atom_output_key="atom_energy", aggregation_mode=None
+    )
+    return AtomicEnergies(representation, atomwise)
+
+
+def activation(name: str) -> Any:
+    """Return schnetpack's activation function of that name ("shifted_softplus" or "silu")."""
+    return torch.nn.functional.silu if name == "silu" else import_schnetpack().nn.shifted_softplus

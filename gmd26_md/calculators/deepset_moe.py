@@ -1,0 +1,54 @@
+"""DeepSet-MoE as a family: its hyperparameters, checked, and its network (architecture in `models.deepset_moe`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
+from gmd26_md.errors import UserError
+from gmd26_md.models.deepset_moe import DeepSetMoE
+
+DEFAULTS: dict[str, Any] = {
+    "cutoff": 5.0,  # Å
+    "routing": "both",  # which experts see a pair: by distance (spatial), by central element (identity), or both
+    "aggregation": "sum",  # "none" decodes every pair by itself
+    "decoder": "mlp",  # "identity" takes the encoder's single output as the energy
+    "radial_basis": "bessel",  # or "gaussian"
+    "n_radial": 12,
+    "n_embedding": 4,
+    "shell_boundaries": [1.75, 2.85, 4.0],  # Å: bonds; 1,3 neighbours; torsions; the rest
+    "shell_width": 0.15,  # Å
+    "expert_width": 32,  # hidden units of one expert
+    "n_features": 64,
+    "n_directional_features": 16,  # of each degree from 1 to max_degree
+    "max_degree": 2,  # 0 sums distances only; needs aggregation "sum" and decoder "mlp", else unused
+    "n_invariants": 64,  # of each degree from 1 to max_degree
+    "aggregation_scale": 3.0,  # sums are divided by this
+    "decoder_width": 128,
+    "n_decoder_layers": 2,
+}
+CHOICES = {
+    "routing": ("spatial", "identity", "both"),
+    "aggregation": ("sum", "none"),
+    "decoder": ("identity", "mlp"),
+    "radial_basis": ("bessel", "gaussian"),
+}
+
+
+def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn.Module:
+    """Return an untrained network that maps a `Batch` to atomic energies, (n_atoms,).
+
+    Raises
+    ------
+    UserError
+        An unknown hyperparameter or choice, or a value out of range.
+    """
+    values = merged("deepset-moe", DEFAULTS, hyperparameters)
+    for name, allowed in CHOICES.items():
+        one_of(name, values[name], allowed)
+    if values["max_degree"] not in (0, 1, 2):
+        raise UserError(f"deepset-moe max_degree is {values['max_degree']!r}; it may be 0, 1 or 2.")
+    return DeepSetMoE(values, checked_elements(elements))

@@ -1,0 +1,45 @@
+"""SchNet (Schütt et al., J. Chem. Phys. 148, 241722, 2018): schnetpack's modules as a family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
+
+DEFAULTS: dict[str, Any] = {
+    "cutoff": 5.0,  # Å
+    "n_atom_basis": 128,
+    "n_interactions": 3,
+    "n_filters": 128,
+    "n_rbf": 25,
+    "radial_basis": "gaussian",  # or "bessel"
+}
+
+
+def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn.Module:
+    """Return an untrained SchNet that maps a `Batch` to atomic energies, (n_atoms,).
+
+    The embedding has a row for every element up to the heaviest of `elements`, as schnetpack's has.
+
+    Raises
+    ------
+    UserError
+        An unknown hyperparameter or choice.
+    """
+    from gmd26_md.calculators._schnetpack import import_schnetpack, radial_basis, with_atomwise
+
+    values = merged("schnet", DEFAULTS, hyperparameters)
+    one_of("radial basis", values["radial_basis"], ("bessel", "gaussian"))
+    spk = import_schnetpack()
+    representation = spk.representation.SchNet(
+        n_atom_basis=values["n_atom_basis"],
+        n_interactions=values["n_interactions"],
+        n_filters=values["n_filters"],
+        radial_basis=radial_basis(values["radial_basis"], values["n_rbf"], values["cutoff"]),
+        cutoff_fn=spk.nn.CosineCutoff(values["cutoff"]),
+        max_z=checked_elements(elements)[-1] + 1,
+    )
+    return with_atomwise(representation, values["n_atom_basis"])

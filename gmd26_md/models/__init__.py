@@ -1,0 +1,1 @@
+"""Architectures that no installable package provides."""
