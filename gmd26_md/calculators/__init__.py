@@ -1,0 +1,56 @@
+"""Calculators: one door, one ASE class, one file a family.
+
+`load_calculator` is the only way in. Nothing is imported with this package: torch and the vendors come with use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gmd26_md.calculators.ase_face import MLIPCalculator
+    from gmd26_md.calculators.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+
+_HOMES = {
+    "Checkpoint": "checkpoint",
+    "load_checkpoint": "checkpoint",
+    "save_checkpoint": "checkpoint",
+    "MLIPCalculator": "ase_face",
+}
+__all__ = ["Checkpoint", "MLIPCalculator", "load_calculator", "load_checkpoint", "save_checkpoint"]
+
+
+def load_calculator(
+    path_or_name: str | Path, device: str = "auto", dtype: str = "float64", **options: Any
+) -> MLIPCalculator:
+    """Return an ASE calculator for a checkpoint file, or for "gfn2-xtb" or "harmonic".
+
+    Parameters
+    ----------
+    path_or_name
+        Path of a checkpoint, or the name of a calculator that needs none. A file goes before a name.
+    device
+        "auto", "cpu", "cuda", "cuda:1", "mps". "auto" takes the best that is there and knows the precision.
+    dtype
+        "float64" or "float32".
+    options
+        The named calculator's own options (`gfn2_xtb.OPTIONS`, `harmonic.OPTIONS`).
+
+    Raises
+    ------
+    UserError
+        If there is no such file or name, the file is no checkpoint of ours, the device is not there, or an
+        option is unknown.
+    """
+    from gmd26_md.calculators.ase_face import MLIPCalculator
+
+    return MLIPCalculator(model=str(path_or_name), device=device, dtype=dtype, **options)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
