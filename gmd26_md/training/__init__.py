@@ -1,0 +1,1 @@
+"""Train one family of potentials on one task from one recipe."""
