@@ -1,0 +1,1 @@
+"""One file a command: its options, the call, what it prints. Heavy imports happen inside the functions."""

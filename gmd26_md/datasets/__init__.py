@@ -1,0 +1,1 @@
+"""Reference data: sample it, label it, keep it, read it."""

@@ -1,0 +1,194 @@
+"""Sample one molecule with the reference: relax, equilibrate, Langevin dynamics, a frame every so often."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from gmd26_md.datasets import store
+from gmd26_md.dynamics.engine import Progress, Run, Segment, System, integrate
+from gmd26_md.dynamics.forces import AseForces
+from gmd26_md.molecules import Molecule
+from gmd26_md.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How reference trajectories are made.
+
+    Attributes
+    ----------
+    temperature_K
+        Of the Langevin thermostat. 500 K, above the 300 K of the stability runs, so that a model is not asked beyond
+        what it saw by heat alone.
+    timestep_fs, friction_per_fs
+        1 fs resolves a C-H or O-H vibration with ten points, enough for sampling by BAOAB; friction 0.01/fs.
+    equilibrate_ps
+        Left out at the start of each trajectory.
+    interval_fs
+        Between kept frames.
+    n_primary, n_secondary
+        Frames, the published numbers rounded.
+    fmax_eV_per_A
+        Largest force left at the reference minimum.
+    seed
+        Of everything random, together with the molecule's name and the trajectory's.
+    """
+
+    temperature_K: float = 500.0
+    timestep_fs: float = 1.0
+    friction_per_fs: float = 0.01
+    equilibrate_ps: float = 2.0
+    interval_fs: float = 10.0
+    n_primary: int = 2000
+    n_secondary: int = 500
+    fmax_eV_per_A: float = 0.01
+    seed: int = 26
+
+
+def sample_molecule(
+    molecule: Molecule,
+    folder: Path,
+    level: str,
+    make_calculator: Callable[[], BaseCalculator],
+    settings: SamplingSettings,
+    command: str,
+    on_progress: Callable[[float], None] = lambda fraction: None,
+) -> dict[str, str]:
+    """Make what is missing of a molecule's minimum, primary and secondary; return the status of each.
+
+    A stage that is done is not computed again; one that was interrupted is redone from its seed.
+
+    Parameters
+    ----------
+    folder
+        Where the molecule's files go.
+    level
+        The level of theory, for the provenance.
+    make_calculator
+        Gives the reference as an ASE calculator.
+    on_progress
+        Called with the fraction of this molecule's steps that are done.
+    """
+    made_by = {"settings": _settings_of(settings, "minimum"), "command": command, **_provenance(level)}
+    if store.is_done(folder, "minimum", made_by["settings"]):
+        minimum = store.read_frames(folder / "minimum.extxyz")
+    else:
+        found = relaxed(molecule.atoms(), make_calculator(), settings.fmax_eV_per_A)
+        if found is None:
+            store.write_failure(folder, "minimum", "the relaxation did not converge", made_by)
+            return {"minimum": "failed"}
+        minimum = found
+        store.write_stage(folder, "minimum", minimum, made_by)
+    statuses = {"minimum": "done"}
+    total = settings.n_primary + settings.n_secondary
+    before = 0
+    for stage, n_frames in (("primary", settings.n_primary), ("secondary", settings.n_secondary)):
+        wanted = _settings_of(settings, stage)
+        if not store.is_done(folder, stage, wanted):
+
+            def report(p: Progress, start: int = before, n: int = n_frames) -> None:
+                on_progress((start + n * p.n_steps_done / p.n_steps) / total)
+
+            seed = seed_of(settings.seed, molecule.slug, stage)
+            run = _trajectory(minimum, make_calculator, settings, n_frames, seed, report)
+            made = made_by | {"settings": wanted, "stream_seed": seed}
+            if run.stopped is None:
+                frames = _kept(run.frames["sample"], n_frames)
+                store.write_stage(folder, stage, replace(frames, velocities=None), made)
+            else:
+                store.write_failure(folder, stage, f"{run.stopped} at {run.stopped_at_fs} fs: {run.reason}", made)
+        statuses[stage] = str(store.read_provenance(folder)[stage]["status"])
+        before += n_frames
+        on_progress(before / total)
+    return statuses
+
+
+def seed_of(seed: int, *names: str) -> int:
+    """Return a seed for one named stream, the same on every machine and unlike its neighbours'."""
+    words = [seed, *(byte for name in names for byte in name.encode())]
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
+
+
+def relaxed(atoms: Atoms, calculator: BaseCalculator, fmax: float, max_steps: int = 2000) -> Trajectory | None:
+    """Return the minimum next to a structure, one frame, or None if L-BFGS does not reach `fmax` (eV/Å)."""
+    from ase.calculators.calculator import CalculatorError
+    from ase.optimize import LBFGS
+
+    moving = Atoms(numbers=atoms.numbers, positions=atoms.positions)
+    moving.calc = calculator
+    try:
+        if not LBFGS(moving, logfile=None).run(fmax=fmax, steps=max_steps):
+            return None
+        energy, forces = moving.get_potential_energy(), moving.get_forces()
+    except (CalculatorError, RuntimeError):
+        return None
+    return Trajectory(
+        numbers=moving.numbers,
+        time_fs=np.zeros(1),
+        positions=moving.positions[None],
+        velocities=None,
+        energies=np.array([energy]),
+        forces=forces[None],
+        info={"name": atoms.info.get("name", atoms.get_chemical_formula())},
+    )
+
+
+def _trajectory(
+    minimum: Trajectory,
+    make_calculator: Callable[[], BaseCalculator],
+    settings: SamplingSettings,
+    n_frames: int,
+    seed: int,
+    report: Callable[[Progress], None],
+) -> Run:
+    """Equilibrate, then sample `n_frames`, from the minimum and velocities of the seed."""
+    per_frame = round(settings.interval_fs / settings.timestep_fs)
+    warm_up = round(1000.0 * settings.equilibrate_ps / settings.timestep_fs)
+    step, friction = settings.timestep_fs, settings.friction_per_fs
+    segments = [
+        Segment("equilibrate", warm_up, step, 0, friction),
+        Segment("sample", n_frames * per_frame, step, per_frame, friction),
+    ]
+    system = System("sample", minimum.numbers, minimum.positions[0], seed, settings.temperature_K)
+    return integrate(AseForces(make_calculator), [system], segments, on_progress=report)[0]
+
+
+def _kept(frames: Trajectory, n_frames: int) -> Trajectory:
+    """Leave out the first frame, which belongs to the equilibration, and start the clock at 0."""
+    return Trajectory(
+        numbers=frames.numbers,
+        time_fs=frames.time_fs[-n_frames:] - frames.time_fs[-n_frames],
+        positions=frames.positions[-n_frames:],
+        velocities=None,
+        energies=frames.energies[-n_frames:],
+        forces=frames.forces[-n_frames:],
+        info=frames.info,
+    )
+
+
+def _settings_of(settings: SamplingSettings, stage: str) -> dict[str, Any]:
+    """Return the settings that a stage depends on, so that a longer primary leaves the secondary as it is."""
+    everything = asdict(settings)
+    counts = {name: everything.pop(name) for name in ("n_primary", "n_secondary")}
+    if stage == "minimum":
+        return {"fmax_eV_per_A": settings.fmax_eV_per_A}
+    return everything | {"n_frames": counts[f"n_{stage}"]}
+
+
+def _provenance(level: str) -> dict[str, Any]:
+    packages = ("gmd26-md", "ase", "tblite", "rdkit", "numpy")
+    return {
+        "level_of_theory": level,
+        "integrator": "BAOAB Langevin",
+        "units": {"energies": "eV", "forces": "eV/Å", "positions": "Å", "time": "fs"},
+        "versions": {name: version(name) for name in packages} | {"python": sys.version.split()[0]},
+    }

@@ -1,0 +1,1 @@
+"""Moving molecules: the batched engine, and where its forces come from."""

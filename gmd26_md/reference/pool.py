@@ -1,0 +1,39 @@
+"""Worker processes for reference calculations: fresh interpreters, one thread each.
+
+Many small quantum-chemical calculations run best one a core. The thread count is set in the workers' own environment,
+before a numerical library is loaded there; this process is left as it is.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import SpawnContext
+from typing import Any
+
+
+def spawn_context() -> SpawnContext:
+    """Return the multiprocessing context of the workers; queues for them come from it too."""
+    return multiprocessing.get_context("spawn")
+
+
+def one_thread_workers(n_workers: int, prepare: Callable[..., None] | None = None, *arguments: Any) -> ProcessPoolExecutor:
+    """Return a pool of worker processes with one thread each.
+
+    Parameters
+    ----------
+    n_workers
+        How many.
+    prepare, arguments
+        Called once in each fresh worker.
+    """
+    return ProcessPoolExecutor(n_workers, spawn_context(), _begin, (prepare, arguments))
+
+
+def _begin(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+    if prepare is not None:
+        prepare(*arguments)
