@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import dataloader
 
 from gmd26_md.calculators.batch import Batch
+from gmd26_md.calculators.side_effects import contained
 
 
 def import_schnetpack() -> ModuleType:
@@ -23,7 +24,7 @@ def import_schnetpack() -> ModuleType:
     if lent:
         dataloader.T_co = TypeVar("T_co", covariant=True)  # type: ignore[attr-defined]
     try:
-        with warnings.catch_warnings():
+        with contained(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import schnetpack
             import schnetpack.atomistic

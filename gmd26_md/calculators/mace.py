@@ -1,0 +1,156 @@
+"""MACE (Batatia et al., NeurIPS 2022): mace-torch's ScaleShiftMACE as a family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gmd26_md.calculators._hyperparameters import checked_elements, merged
+from gmd26_md.calculators.batch import Batch
+
+DEFAULTS: dict[str, Any] = {
+    "cutoff": 5.0,  # Å (r_max)
+    "hidden_irreps": "32x0e",
+    "max_ell": 2,
+    "correlation": 2,
+    "num_interactions": 2,
+    "num_bessel": 8,
+    "num_polynomial_cutoff": 6,
+    "radial_MLP": [32, 32],
+    "MLP_irreps": "16x0e",
+    "avg_num_neighbors": 14.0,
+}
+
+
+def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn.Module:
+    """Return an untrained MACE that maps a `Batch` to atomic energies, (n_atoms,).
+
+    It comes in float64, for the sake of its constants; cast it with `.to(dtype)`.
+
+    Raises
+    ------
+    UserError
+        An unknown hyperparameter.
+    """
+    values = merged("mace", DEFAULTS, hyperparameters)
+    known = checked_elements(elements)
+    return MACENetwork(values, known)
+
+
+class MACENetwork(nn.Module):
+    """mace-torch's module behind a `Batch`: its own graph building is not used, its energies of atoms are.
+
+    The state dict holds the learned weights only. Constants (Clebsch-Gordan coefficients, the cutoff, and so on) are
+    those of this process's build: a file written from float32 does not spoil them for float64, and they do not tie it
+    to a version of e3nn. For the same reason a pickle or a copy holds the hyperparameters and the weights and builds the
+    module anew: e3nn's own way compiles TorchScript for every copy.
+    """
+
+    def __init__(self, hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> None:
+        super().__init__()
+        self.hyperparameters, self.elements = dict(hyperparameters), tuple(elements)
+        self.vendor = _vendor_module(self.hyperparameters, self.elements)
+        self.n_elements = len(elements)
+        index = torch.full((120,), len(elements), dtype=torch.int64)
+        index[list(elements)] = torch.arange(len(elements))
+        self.register_buffer("element_index", index, persistent=False)
+        self.register_state_dict_post_hook(_drop_constants)
+        self.register_load_state_dict_pre_hook(_add_constants)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return atomic energies, (n_atoms,), in units of the potential's `energy_scale`."""
+        energy: Tensor = self.vendor(self._graph(batch), compute_force=False)["node_energy"]
+        return energy.to(batch.positions.dtype)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickling and copying need to build the same network again."""
+        weights = {name: (weight.detach(), weight.requires_grad) for name, weight in self.named_parameters()}
+        return _rebuilt, (self.hyperparameters, self.elements, weights, self.training)
+
+    def _graph(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the batch in mace's words; no cell, no shifts, one head."""
+        kind = {"dtype": batch.positions.dtype, "device": batch.positions.device}
+        species = self.element_index.index_select(0, batch.numbers)
+        table = torch.eye(self.n_elements, **kind)  # an unknown element has no row here: index_select raises
+        centre, neighbour = batch.pairs
+        counts = torch.bincount(batch.system_idx, minlength=batch.n_systems)
+        no_shift = torch.zeros((batch.pairs.shape[1], 3), **kind)
+        return {
+            "positions": batch.positions,
+            "node_attrs": table.index_select(0, species),
+            "edge_index": torch.stack([neighbour, centre]),  # (sender, receiver)
+            "shifts": no_shift,
+            "unit_shifts": no_shift,
+            "cell": torch.zeros((3 * batch.n_systems, 3), **kind),
+            "batch": batch.system_idx,
+            "ptr": torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
+            "head": counts.new_zeros(batch.n_systems),
+        }
+
+
+def _rebuilt(
+    hyperparameters: dict[str, Any], elements: tuple[int, ...], weights: dict[str, tuple[Tensor, bool]], training: bool
+) -> MACENetwork:
+    """Return a network with these weights, in their precision and on their device; no random number is drawn."""
+    with torch.random.fork_rng(devices=[]):
+        network = MACENetwork(hyperparameters, elements)
+    one = next(iter(weights.values()))[0]
+    network.to(device=one.device, dtype=one.dtype)
+    for name, weight in network.named_parameters():
+        values, learns = weights[name]
+        weight.data.copy_(values)
+        weight.requires_grad_(learns)
+    return network.train(training)
+
+
+def _vendor_module(values: Mapping[str, Any], elements: tuple[int, ...]) -> nn.Module:
+    """Return mace-torch's ScaleShiftMACE in float64: energies of isolated atoms zero, scale one, shift zero."""
+    from gmd26_md.calculators._mace_import import built_in_float64, mace_imports
+
+    with mace_imports():
+        from e3nn import o3
+        from mace.modules.blocks import RealAgnosticInteractionBlock, RealAgnosticResidualInteractionBlock
+        from mace.modules.models import ScaleShiftMACE
+    with built_in_float64():
+        vendor: nn.Module = ScaleShiftMACE(
+            atomic_inter_scale=1.0,
+            atomic_inter_shift=0.0,
+            r_max=float(values["cutoff"]),
+            num_bessel=values["num_bessel"],
+            num_polynomial_cutoff=values["num_polynomial_cutoff"],
+            max_ell=values["max_ell"],
+            interaction_cls=RealAgnosticResidualInteractionBlock,
+            interaction_cls_first=RealAgnosticInteractionBlock,
+            num_interactions=values["num_interactions"],
+            num_elements=len(elements),
+            hidden_irreps=o3.Irreps(values["hidden_irreps"]),
+            MLP_irreps=o3.Irreps(values["MLP_irreps"]),
+            gate=torch.nn.functional.silu,
+            atomic_energies=torch.zeros(len(elements)).numpy(),
+            avg_num_neighbors=float(values["avg_num_neighbors"]),
+            atomic_numbers=list(elements),
+            correlation=values["correlation"],
+            radial_MLP=list(values["radial_MLP"]),
+        )
+    return vendor
+
+
+def _constants(module: nn.Module) -> dict[str, Tensor]:
+    """Return the buffers below a module by name."""
+    return dict(module.named_buffers())
+
+
+def _drop_constants(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, _: Any) -> None:
+    """Leave the constants out of a state dict (a hook of torch)."""
+    for name in _constants(module):
+        state_dict.pop(prefix + name, None)
+
+
+def _add_constants(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Put the module's own constants into a state dict that is about to be loaded (a hook of torch)."""
+    for name, tensor in _constants(module).items():
+        if name != "element_index":  # never was persistent
+            state_dict[prefix + name] = tensor
