@@ -30,7 +30,7 @@ def load_calculator(
     Parameters
     ----------
     path_or_name
-        Path of a checkpoint, or the name of a calculator that needs none. A file goes before a name.
+        Path of a checkpoint, or the name of a calculator that needs none. A name goes before a file.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps". "auto" takes the best that is there and knows the precision.
     dtype

@@ -83,14 +83,14 @@ def _bytes_of(path: Path) -> bytes:
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a checkpoint; {_CURE}.")
     if not path.exists():
-        raise _no_such_file(path)
+        raise no_such_file(path)
     try:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
 
 
-def _no_such_file(path: Path) -> UserError:
+def no_such_file(path: Path) -> UserError:
     """Return the error for a missing file, with the closest name in its folder."""
     if not path.parent.is_dir():
         return UserError(f"{path} does not exist, nor does its folder; {_CURE}.")
