@@ -11,19 +11,36 @@ from gmd26_md.errors import UserError, unknown_name
 def merged(family: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults with the given values laid over them.
 
+    A value must be of its default's kind. Counts are at least 1, largest degrees (`max_...`) at least 0; other numbers,
+    also those in lists, are positive and finite.
+
     Raises
     ------
     UserError
-        A name that the family does not have, or a cutoff that is not a positive number.
+        A name that the family does not have, or a value that is not of its kind.
     """
-    for name in given:
+    for name, value in given.items():
         if name not in defaults:
             raise unknown_name(f"{family} hyperparameter", name, defaults)
-    values = {**defaults, **given}
-    cutoff = values["cutoff"]
-    if not isinstance(cutoff, int | float) or isinstance(cutoff, bool) or not 0 < cutoff < float("inf"):
-        raise UserError(f"{family} cutoff is {cutoff!r}; it must be a positive number of Å, such as 5.0.")
-    return values
+        wanted = _complaint(name, value, defaults[name])
+        if wanted:
+            raise UserError(f"{family} {name} is {value!r}; it must be {wanted}, such as {defaults[name]!r}.")
+    return {**defaults, **given}
+
+
+def _complaint(name: str, value: Any, default: Any) -> str:
+    """Return what the value should have been, or nothing if it is right."""
+    if isinstance(default, str):
+        return "" if isinstance(value, str) else "a name"
+    if isinstance(default, list):
+        right = isinstance(value, list | tuple) and all(not _complaint(name, v, default[0]) for v in value)
+        return "" if right else "a list of positive numbers"
+    if isinstance(default, int):
+        least = 0 if name.startswith("max_") else 1
+        right = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        return "" if right else f"a whole number of at least {least}"
+    right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    return "" if right else "a positive number"
 
 
 def one_of(kind: str, got: str, allowed: Collection[str]) -> str:

@@ -31,7 +31,7 @@ def import_schnetpack() -> ModuleType:
             import schnetpack.representation
     finally:
         if lent:
-            del dataloader.T_co
+            del dataloader.T_co  # type: ignore[attr-defined]
     return schnetpack
 
 

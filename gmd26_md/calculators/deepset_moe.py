@@ -51,4 +51,7 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
         one_of(name, values[name], allowed)
     if values["max_degree"] not in (0, 1, 2):
         raise UserError(f"deepset-moe max_degree is {values['max_degree']!r}; it may be 0, 1 or 2.")
+    shells = list(values["shell_boundaries"])
+    if shells != sorted(set(shells)):
+        raise UserError(f"deepset-moe shell_boundaries are {shells}; they must be ascending, in Å.")
     return DeepSetMoE(values, checked_elements(elements))

@@ -45,15 +45,16 @@ class MACENetwork(nn.Module):
 
     The state dict holds the learned weights only. Constants (Clebsch-Gordan coefficients, the cutoff, and so on) are
     those of this process's build: a file written from float32 does not spoil them for float64, and they do not tie it
-    to a version of e3nn. For the same reason a pickle or a copy holds the hyperparameters and the weights and builds the
-    module anew: e3nn's own way compiles TorchScript for every copy.
+    to a version of e3nn. For the same reason a pickle or a copy holds the hyperparameters and the weights and builds
+    the module anew: e3nn's own way compiles TorchScript for every copy.
     """
+
+    element_index: Tensor
 
     def __init__(self, hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> None:
         super().__init__()
         self.hyperparameters, self.elements = dict(hyperparameters), tuple(elements)
         self.vendor = _vendor_module(self.hyperparameters, self.elements)
-        self.n_elements = len(elements)
         index = torch.full((120,), len(elements), dtype=torch.int64)
         index[list(elements)] = torch.arange(len(elements))
         self.register_buffer("element_index", index, persistent=False)
@@ -72,19 +73,18 @@ class MACENetwork(nn.Module):
 
     def _graph(self, batch: Batch) -> dict[str, Tensor]:
         """Return the batch in mace's words; no cell, no shifts, one head."""
-        kind = {"dtype": batch.positions.dtype, "device": batch.positions.device}
+        like, counts = batch.positions, torch.bincount(batch.system_idx, minlength=batch.n_systems)
         species = self.element_index.index_select(0, batch.numbers)
-        table = torch.eye(self.n_elements, **kind)  # an unknown element has no row here: index_select raises
+        table = torch.eye(len(self.elements), dtype=like.dtype, device=like.device)
         centre, neighbour = batch.pairs
-        counts = torch.bincount(batch.system_idx, minlength=batch.n_systems)
-        no_shift = torch.zeros((batch.pairs.shape[1], 3), **kind)
+        no_shift = like.new_zeros((batch.pairs.shape[1], 3))
         return {
-            "positions": batch.positions,
-            "node_attrs": table.index_select(0, species),
+            "positions": like,
+            "node_attrs": table.index_select(0, species),  # raises for an element that is not known
             "edge_index": torch.stack([neighbour, centre]),  # (sender, receiver)
             "shifts": no_shift,
             "unit_shifts": no_shift,
-            "cell": torch.zeros((3 * batch.n_systems, 3), **kind),
+            "cell": like.new_zeros((3 * batch.n_systems, 3)),
             "batch": batch.system_idx,
             "ptr": torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
             "head": counts.new_zeros(batch.n_systems),

@@ -68,6 +68,8 @@ class DeepSetMoE(nn.Module):
         Atomic numbers the network knows, ascending.
     """
 
+    element_index: Tensor
+
     def __init__(self, hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> None:
         super().__init__()
         values = dict(hyperparameters)
