@@ -1,0 +1,161 @@
+"""From a trajectory to the evidence that a verdict is drawn from, and to the metrics of its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmd26_md.observables.bonds import BondGraph
+from gmd26_md.observables.drift import conservation, true_energy
+from gmd26_md.observables.errors import FrameSums, pooled
+from gmd26_md.observables.survival import first_failure
+from gmd26_md.observables.topology import TopologyReport, examine_topology
+from gmd26_md.observables.verdict import Evidence, Failure, Thresholds
+from gmd26_md.trajectory import Trajectory, kinetic_energy, temperature_K
+
+Floats = NDArray[np.float64]
+Metrics = dict[str, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Reference energies and forces at some frames of a run.
+
+    Attributes
+    ----------
+    frames
+        Which frames, ascending, the first of them the start of the run, (n_labels,).
+    energies
+        (n_labels,), eV. A label that the reference failed to give is NaN, and is never skipped.
+    forces
+        (n_labels, n_atoms, 3), eV/Å.
+    """
+
+    frames: NDArray[np.int64]
+    energies: Floats
+    forces: Floats
+
+
+def examine(
+    trajectory: Trajectory,
+    graph: BondGraph,
+    *,
+    asked_ps: float,
+    target_temperature_K: float,
+    reached_ps: float | None = None,
+    cut: bool = False,
+    labels: Labels | None = None,
+    n_dof: int | None = None,
+    thresholds: Thresholds | None = None,
+) -> tuple[Evidence, Metrics]:
+    """Return the evidence and the metrics of one constant-energy run.
+
+    Parameters
+    ----------
+    trajectory
+        The run, with velocities; the bad frames included, as they are the evidence.
+    graph
+        The bonds that the molecule should keep, with reference lengths.
+    asked_ps
+        Length of the run as ordered.
+    target_temperature_K
+        Temperature the run was started for; the limit of the kinetic temperature rests on it.
+    reached_ps
+        How far the run came; by default the span of the trajectory.
+    cut
+        Whether a time limit stopped the run.
+    labels
+        Reference labels along the run, None where there are none: the truth is then not examined.
+    n_dof
+        Degrees of freedom for the temperature, 3N-6 by default.
+    """
+    limits = thresholds or Thresholds()
+    start, end = trajectory.time_fs[[0, -1]] / 1000.0
+    reached = float(end - start) if reached_ps is None else reached_ps
+    broken_numbers = first_nonfinite(trajectory)
+    topology = examine_topology(graph, trajectory.positions, trajectory.time_fs, limits.topology)
+    heat = _temperature(trajectory, n_dof, limits.temperature_limit_K(target_temperature_K))
+    energy = _conservation(trajectory)
+    truth = _truth(trajectory, labels)
+    evidence = Evidence(
+        asked_ps=asked_ps,
+        reached_ps=reached,
+        cut=cut,
+        finite=broken_numbers is None,
+        nonfinite=broken_numbers,
+        target_temperature_K=target_temperature_K,
+        temperature_max_K=heat["temperature_max_K"],
+        too_hot_at_ps=heat["too_hot_at_ps"],
+        topology=topology,
+        energy_drift_meV_per_atom_per_ps=energy["energy_drift_meV_per_atom_per_ps"],
+        energy_rms_meV_per_atom=energy["energy_rms_meV_per_atom"],
+        energy_change_max_meV_per_atom=energy["energy_change_max_meV_per_atom"],
+        force_ratio=truth["path_force_mae_relative_ratio"],
+        true_energy_change_max_meV_per_atom=truth["true_energy_change_max_meV_per_atom"],
+        n_reference_labels=0 if labels is None else len(labels.frames),
+    )
+    nonfinite_at = None if broken_numbers is None else broken_numbers.at_ps
+    times = {"nonfinite_at_ps": nonfinite_at, "too_hot_at_ps": heat["too_hot_at_ps"]}
+    return evidence, {**_lifetime(times, topology, reached), **times, **topology.metrics(), **heat, **energy, **truth}
+
+
+def first_nonfinite(trajectory: Trajectory) -> Failure | None:
+    """Return the first frame with an energy, force, position or velocity that is not finite; None where all are."""
+    arrays = {"energy": trajectory.energies, "forces": trajectory.forces, "positions": trajectory.positions}
+    if trajectory.velocities is not None:
+        arrays["velocities"] = trajectory.velocities
+    finite = {name: np.isfinite(array).reshape(trajectory.n_frames, -1) for name, array in arrays.items()}
+    frames = np.flatnonzero(~np.concatenate(list(finite.values()), axis=1).all(axis=1))
+    if frames.size == 0:
+        return None
+    frame = int(frames[0])
+    what = " and ".join(name for name, flags in finite.items() if not flags[frame].all())
+    return Failure(what, float(trajectory.time_fs[frame]) / 1000.0)
+
+
+def _lifetime(times: Metrics, topology: TopologyReport, reached_ps: float) -> Metrics:
+    """Return when the run first failed and how long it lived. A proton transfer is no failure here."""
+    events = {key: at for key, at in topology.metrics().items() if key != "transfer_at_ps"}
+    failed_at = first_failure([*times.values(), *events.values()])
+    return {"failed_at_ps": failed_at, "alive_ps": reached_ps if failed_at is None else failed_at}
+
+
+def _temperature(trajectory: Trajectory, n_dof: int | None, limit: float) -> Metrics:
+    """Return mean and highest temperature and the time at which it first passed the limit; None without velocities."""
+    if trajectory.velocities is None:
+        return {"temperature_mean_K": None, "temperature_max_K": None, "too_hot_at_ps": None}
+    temperature = temperature_K(trajectory, n_dof)
+    hot = np.flatnonzero(~(temperature <= limit))
+    at_ps = float(trajectory.time_fs[hot[0]]) / 1000.0 if hot.size else None
+    with np.errstate(invalid="ignore"):
+        return {
+            "temperature_mean_K": float(temperature.mean()),
+            "temperature_max_K": float(temperature.max()),
+            "too_hot_at_ps": at_ps,
+        }
+
+
+def _conservation(trajectory: Trajectory) -> Metrics:
+    """Return how well the run kept its energy; None where there are no velocities."""
+    if trajectory.velocities is None:
+        return dict.fromkeys(conservation(np.zeros(1), np.zeros(1), np.zeros(1), 1))
+    kinetic = kinetic_energy(trajectory)
+    return conservation(trajectory.energies, kinetic, trajectory.time_fs, trajectory.n_atoms)
+
+
+def _truth(trajectory: Trajectory, labels: Labels | None) -> Metrics:
+    """Return force errors and the true energy along the run; None where it has no labels or no velocities."""
+    if labels is None or len(labels.frames) == 0 or trajectory.velocities is None:
+        names = ("path_force_mae_eV_per_A", "path_force_mae_relative_ratio")
+        return dict.fromkeys((*names, *true_energy(np.zeros(1), np.zeros(1), np.zeros(1), 1)))
+    frames = labels.frames
+    sums = FrameSums.of(trajectory.energies[frames], labels.energies, trajectory.forces[frames], labels.forces)
+    errors = pooled([sums])
+    kinetic = kinetic_energy(trajectory)[frames]
+    return {
+        "path_force_mae_eV_per_A": errors["force_mae_eV_per_A"],
+        "path_force_mae_relative_ratio": errors["force_mae_relative_ratio"],
+        **true_energy(labels.energies, kinetic, trajectory.time_fs[frames], trajectory.n_atoms),
+    }
