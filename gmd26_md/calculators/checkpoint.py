@@ -38,7 +38,7 @@ class Checkpoint:
     hyperparameters
         What the family's `network` is called with; JSON-safe; `cutoff` among them.
     elements
-        Atomic numbers that the network knows, in the order its `network` is called with.
+        Atomic numbers that the network knows.
     cutoff
         Å; the same as in the hyperparameters.
     element_energies
@@ -203,14 +203,14 @@ def _checked_energies(energies: Mapping[str, Any], elements: tuple[int, ...], wh
 
 def _check_values(checkpoint: Checkpoint, where: str) -> None:
     try:
-        families.family_module(checkpoint.family)
+        defaults = families.default_hyperparameters(checkpoint.family)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     for name in ("cutoff", "energy_scale"):
         value = getattr(checkpoint, name)
         if not (math.isfinite(value) and value > 0):
             raise UserError(f"{where} has {name} = {value!r}; only finite positive numbers are allowed.")
-    inner = checkpoint.hyperparameters.get("cutoff", checkpoint.cutoff)
+    inner = {**defaults, **checkpoint.hyperparameters}["cutoff"]
     if inner != checkpoint.cutoff:
         raise UserError(f"{where} has cutoff = {checkpoint.cutoff} Å but {inner} Å among the hyperparameters.")
     if checkpoint.element_energies_from not in ELEMENT_ENERGIES_FROM:

@@ -120,7 +120,8 @@ def _check_pickle(path: Path, archive: zipfile.ZipFile) -> None:
     pickles = [name for name in names if name.endswith("/data.pkl")]
     if len(pickles) != 1 or any(name.endswith("/constants.pkl") for name in names):
         raise UserError(f"{path} is not a gmd26-md checkpoint: it is another kind of archive; {_CURE}.")
-    foreign = sorted(set(_imports_of(archive.read(pickles[0]))) - _PLAIN)
+    imports = dict.fromkeys(_imports_of(archive.read(pickles[0])))  # in order: a whole model's own class is first
+    foreign = [name for name in imports if name not in _PLAIN]
     if foreign:
         shown = ", ".join(name.replace(" ", ".") for name in foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         raise UserError(

@@ -1,0 +1,359 @@
+"""A checkpoint comes back as it was saved, never executes code, and says in one line what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gmd26_md.calculators import checkpoint_file
+from gmd26_md.calculators.checkpoint import load_checkpoint, save_checkpoint
+from gmd26_md.errors import UserError
+from gmd26_md.files import sha256_of
+
+FAMILY = "deepset-moe"  # needs no vendor, so these tests are quick
+
+
+class Planted:
+    """Unpickles to a call that creates a file: what a hostile file would do."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+@pytest.fixture
+def saved(new_checkpoint, tmp_path):
+    path = tmp_path / "model.pt"
+    save_checkpoint(new_checkpoint(FAMILY), path)
+    return path
+
+
+def refusal(path) -> str:
+    """Return the one line with which loading is refused."""
+    with pytest.raises(UserError) as caught:
+        load_checkpoint(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def card_and_weights(path) -> tuple[dict, dict]:
+    contents = checkpoint_file.read(path)
+    return json.loads(contents.card), contents.state_dict
+
+
+# --- what is saved comes back
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(saved, new_checkpoint):
+    wanted, got = new_checkpoint(FAMILY), load_checkpoint(saved)
+    for name in (
+        "family",
+        "hyperparameters",
+        "elements",
+        "cutoff",
+        "element_energies",
+        "energy_scale",
+        "recipe",
+        "task",
+    ):
+        assert getattr(got, name) == getattr(wanted, name), name
+    assert got.training["steps"] == 3
+    assert np.isnan(got.training["force_mae_eV_per_A"][1])  # a diverged validation survives strict JSON
+    assert set(got.state_dict) == set(wanted.state_dict)
+    assert all(torch.equal(got.state_dict[name], wanted.state_dict[name]) for name in got.state_dict)
+    assert got.sha256 == sha256_of(saved)
+    assert got.path == saved
+
+
+def test_the_same_checkpoint_gives_the_same_bytes_whatever_the_file_is_called(saved, new_checkpoint, tmp_path):
+    save_checkpoint(new_checkpoint(FAMILY), tmp_path / "other-name.pt")
+    assert sha256_of(saved) == sha256_of(tmp_path / "other-name.pt")
+
+
+def test_saving_what_was_loaded_changes_nothing(saved, tmp_path):
+    assert save_checkpoint(load_checkpoint(saved), tmp_path / "again.pt") == sha256_of(saved)
+
+
+def test_a_slice_of_a_large_tensor_is_saved_without_the_rest(new_checkpoint, tmp_path, saved):
+    checkpoint = new_checkpoint(FAMILY)
+    views = {name: torch.cat([w.reshape(-1), torch.zeros(10**5)])[: w.numel()].reshape(w.shape)
+             for name, w in checkpoint.state_dict.items()}  # fmt: skip
+    save_checkpoint(replace(checkpoint, state_dict=views), tmp_path / "views.pt")
+    assert (tmp_path / "views.pt").stat().st_size < 2 * saved.stat().st_size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_potential_is_ready_to_evaluate_and_frozen(saved, dtype):
+    potential = load_checkpoint(saved).potential("cpu", dtype)
+    assert not potential.training
+    assert all(p.dtype == getattr(torch, dtype) and not p.requires_grad for p in potential.parameters())
+    assert potential.energy_scale == 1.5
+    assert potential.element_energies[8] == -102.5
+
+
+def test_two_potentials_of_one_checkpoint_share_no_weights(saved):
+    checkpoint = load_checkpoint(saved)
+    first, second = checkpoint.potential(), checkpoint.potential()
+    with torch.no_grad():
+        for weight in first.parameters():
+            weight.zero_()
+    assert any(weight.abs().sum() > 0 for weight in second.parameters())
+    assert any(weight.abs().sum() > 0 for weight in checkpoint.state_dict.values())
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_litter(saved, new_checkpoint):
+    before = saved.read_bytes()
+    diverged = {name: weight * float("nan") for name, weight in new_checkpoint(FAMILY).state_dict.items()}
+    with pytest.raises(UserError, match="NaN or infinite weights"):
+        save_checkpoint(replace(new_checkpoint(FAMILY), state_dict=diverged), saved)
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == ["model.pt"]
+
+
+# --- no code from a file is ever run
+
+
+def hostile_files(marker: Path, folder: Path) -> dict[str, Path]:
+    """Write one file of each kind that would run code, by what is in it."""
+    planted = Planted(marker)
+    payload = {"format": checkpoint_file.FORMAT, "version": 1, "card": planted, "state_dict": {}}
+    writers = {
+        "plain-pickle": lambda f: f.write_bytes(pickle.dumps(planted)),
+        "old-pickle": lambda f: f.write_bytes(pickle.dumps(planted, protocol=0)),
+        "torch-archive": lambda f: torch.save(planted, f),
+        "torch-legacy": lambda f: torch.save(planted, f, _use_new_zipfile_serialization=False),
+        "inside-our-format": lambda f: torch.save(payload, f),
+        "newer-protocol": lambda f: torch.save(payload, f, pickle_protocol=4),
+    }
+    for name, write in writers.items():
+        write(folder / f"{name}.pt")
+    return {name: folder / f"{name}.pt" for name in writers}
+
+
+@pytest.mark.parametrize("environment", ["as it is", "after importing mace"])
+def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(tmp_path, monkeypatch, environment):
+    marker = tmp_path / "code-was-run"
+    files = hostile_files(marker, tmp_path)
+    if environment == "after importing mace":
+        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+        torch.load(files["inside-our-format"])  # the positive control: an ordinary load does run it
+        assert marker.exists(), "if this fails, the planted file does nothing and this test shows nothing"
+        marker.unlink()
+    for name, path in files.items():
+        assert "not a gmd26-md checkpoint" in refusal(path), name
+        assert not marker.exists(), f"{name}: loading ran code from the file"
+
+
+def test_code_does_not_run_even_if_somebody_called_it_safe(tmp_path):
+    marker = tmp_path / "code-was-run"
+    files = hostile_files(marker, tmp_path)
+    with torch.serialization.safe_globals([Path.touch, type(tmp_path)]):
+        assert "would import and run" in refusal(files["inside-our-format"])
+    assert not marker.exists()
+
+
+def test_torch_itself_stays_safe_when_weights_only_is_explicit(tmp_path, monkeypatch):
+    """The second lock: if this fails, torch changed what the variable does, and only our own scan is left."""
+    marker = tmp_path / "code-was-run"
+    path = hostile_files(marker, tmp_path)["inside-our-format"]
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, map_location="cpu", weights_only=True)
+    assert not marker.exists()
+
+
+def test_a_whole_model_of_another_package_is_named_as_such(tmp_path):
+    path = tmp_path / "vendor.pt"
+    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2)), path)
+    message = refusal(path)
+    assert "torch.nn.modules" in message
+    assert "nothing in it was run" in message
+
+
+# --- files that are no checkpoint
+
+
+def test_a_path_that_does_not_exist_names_the_closest_file(saved):
+    message = refusal(saved.with_name("modle.pt"))
+    assert "does not exist" in message
+    assert "Did you mean 'model.pt'" in message
+
+
+def test_a_path_in_a_folder_that_does_not_exist_says_so(tmp_path):
+    assert "nor does its folder" in refusal(tmp_path / "nowhere" / "model.pt")
+
+
+def test_a_folder_is_refused(tmp_path):
+    assert "is a folder" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"epochs: 3\n", "a text file that begins with 'epochs: 3'"),
+        (b'2\nProperties=species:S:1:pos:R:3 pbc="F F F"\nH 0 0 0\nH 0 0 1\n', "a text file that begins with '2'"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "a PNG image"),
+        (b"\xff\xd8\xff\xe0" + bytes(50), "a JPEG image"),
+        (bytes(range(256)), "unknown kind"),
+        (b"PK", "truncated or damaged"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_called_what_it_is(tmp_path, content, said):
+    path = tmp_path / "file.pt"
+    path.write_bytes(content)
+    assert said in refusal(path)
+
+
+def test_an_archive_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "archive.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("frames.txt", "not a model")
+    assert "another kind of archive" in refusal(path)
+
+
+def test_tensors_without_our_card_are_refused(tmp_path):
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "weights.pt")
+    assert "tensors without our card" in refusal(tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("kept", [1, 4, 30, 100, 0.1, 0.5, 0.9, -100, -22, -1])
+def test_a_truncated_checkpoint_is_refused(saved, kept):
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+    assert "model.pt" in refusal(saved)
+
+
+def test_a_flipped_bit_is_noticed_or_changes_nothing(saved):
+    """Every fifth byte or so gets one bit flipped; padding between records may change without harm."""
+    content, good = saved.read_bytes(), checkpoint_file.read(saved)
+    refused = 0
+    places = np.random.default_rng(0).choice(len(content), size=len(content) // 50, replace=False)
+    for place in places.tolist():
+        broken = bytearray(content)
+        broken[place] ^= 1 << (place % 8)
+        saved.write_bytes(broken)
+        try:
+            got = load_checkpoint(saved)
+        except UserError:
+            refused += 1
+            continue
+        assert checkpoint_file.read(saved).card == good.card
+        assert all(torch.equal(got.state_dict[name], weight) for name, weight in good.state_dict.items())
+    assert refused > len(places) // 3
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [(2, "upgrade it with `pip install --upgrade gmd26-md`"), ("x", "format version is 'x'")]
+)
+def test_a_version_that_is_not_known_is_refused(saved, version, said):
+    payload = torch.load(saved, weights_only=True)
+    torch.save({**payload, "version": version}, saved)
+    assert said in refusal(saved)
+
+
+# --- cards and weights that cannot be
+
+
+def without(name):
+    return lambda card: card.pop(name)
+
+
+def setting(**values):
+    return lambda card: card.update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (without("cutoff"), "lacks cutoff in its card"),
+        (without("element_energies"), "lacks element_energies"),
+        (setting(family="deepset-mo"), "Did you mean 'deepset-moe'"),
+        (setting(family=3), "family = 3"),
+        (setting(elements=[1, 6, 200]), "atomic numbers from 1 to 118"),
+        (setting(elements=[1, 1, 6]), "different atomic numbers"),
+        (setting(elements=[]), "elements = []"),
+        (setting(elements="CHO"), "should be list"),
+        (setting(element_energies={"1": 0.0}), "element_energies for ['1']"),
+        (setting(element_energies={"1": "NaN", "6": 0.0, "8": 0.0}), "only finite numbers"),
+        (setting(element_energies={"1": None, "6": 0.0, "8": 0.0}), "only finite numbers"),
+        (setting(element_energies_from="guess"), "allowed: isolated-atoms, least-squares, zero"),
+        (setting(cutoff=-5.0), "cutoff = -5.0"),
+        (setting(cutoff=4.0), "5.0 Å among the hyperparameters"),
+        (setting(energy_scale=0), "energy_scale = 0"),
+        (setting(energy_scale=True), "energy_scale = True"),
+        (setting(forces_are_gradient="yes"), "forces_are_gradient = 'yes'"),
+    ],
+)
+def test_a_card_that_cannot_be_is_refused(saved, change, said):
+    card, weights = card_and_weights(saved)
+    change(card)
+    checkpoint_file.write(saved, json.dumps(card), weights)
+    assert said in refusal(saved)
+
+
+@pytest.mark.parametrize("card", ["{", "[]", '"text"'])
+def test_a_card_that_is_no_object_is_refused(saved, card):
+    _, weights = card_and_weights(saved)
+    checkpoint_file.write(saved, card, weights)
+    assert "card" in refusal(saved)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_one_weight_that_is_not_finite_is_enough_to_be_refused(saved, value):
+    card, weights = card_and_weights(saved)
+    name = next(name for name, weight in weights.items() if weight.is_floating_point())
+    weights[name].view(-1)[0] = value
+    checkpoint_file.write(saved, json.dumps(card), weights)
+    assert "NaN or infinite weights in " + name in refusal(saved)
+
+
+def potential_refusal(path, change) -> str:
+    card, weights = card_and_weights(path)
+    change(weights)
+    checkpoint_file.write(path, json.dumps(card), weights)
+    with pytest.raises(UserError) as caught:
+        load_checkpoint(path).potential()
+    return str(caught.value)
+
+
+def test_missing_weights_are_refused(saved):
+    assert "lacks 1 weights of deepset-moe" in potential_refusal(saved, lambda w: w.pop(sorted(w)[0]))
+
+
+def test_weights_too_many_are_refused(saved):
+    assert "has 1 weights deepset-moe has not, spare first" in potential_refusal(
+        saved, lambda w: w.update(spare=torch.zeros(1))
+    )
+
+
+def test_weights_of_another_shape_are_refused(saved):
+    def widen(weights):
+        name = next(n for n in sorted(weights) if weights[n].ndim == 2)
+        weights[name] = torch.zeros(1, *weights[name].shape)
+
+    assert "deepset-moe needs" in potential_refusal(saved, widen)
+
+
+def test_hyperparameters_that_the_family_does_not_have_are_refused(saved):
+    card, weights = card_and_weights(saved)
+    card["hyperparameters"]["expert_widht"] = 8
+    checkpoint_file.write(saved, json.dumps(card), weights)
+    with pytest.raises(UserError, match="Did you mean 'expert_width'"):
+        load_checkpoint(saved).potential()
+
+
+def test_a_card_that_says_otherwise_of_the_forces_is_refused(saved, new_checkpoint):
+    save_checkpoint(replace(new_checkpoint(FAMILY), forces_are_gradient=False), saved)
+    with pytest.raises(UserError, match="does the opposite"):
+        load_checkpoint(saved).potential()
