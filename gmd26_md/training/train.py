@@ -77,7 +77,7 @@ def train(
     _check_request(task, minutes)
     hyperparameters = all_hyperparameters(recipe)
     folder = Path(out_dir)
-    data = training_data(task, Path(data_dir) / level_of_theory, recipe.n_train_frames_per_molecule)
+    data = training_data(task, Path(data_dir), level_of_theory, recipe.n_train_frames_per_molecule)
     settings = _settings(task, recipe, level_of_theory, minutes, data)
     claim_folder(folder, settings, resume=resume)
     setup = _Setup(task, recipe, hyperparameters, level_of_theory, data, choose_device(device, recipe.dtype))
