@@ -20,10 +20,9 @@ DEFAULTS: dict[str, Any] = {
     "n_radial": 12,
     "n_embedding": 4,
     "shell_boundaries": [1.75, 2.85, 4.0],  # Å: bonds; 1,3 neighbours; torsions; the rest
-    "shell_width": 0.15,  # Å
+    "shell_overlap": 0.5,  # Å in which two neighbouring experts cross over
     "expert_width": 32,  # hidden units of one expert
     "n_features": 64,
-    "n_directional_features": 16,  # of each degree from 1 to max_degree
     "max_degree": 2,  # 0 sums distances only; needs aggregation "sum" and decoder "mlp", else unused
     "n_invariants": 64,  # of each degree from 1 to max_degree
     "aggregation_scale": 3.0,  # sums are divided by this

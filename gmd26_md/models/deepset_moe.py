@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from gmd26_md.calculators.batch import Batch
-from gmd26_md.models.deepset_parts import Decoder, PairEncoder, SortedPairs, moments, sort_pairs
+from gmd26_md.models.deepset_parts import Decoder, PairEncoder, Routed, directional_sums, real_harmonics
+from gmd26_md.models.radial import cutoff_envelope
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,12 @@ class DeepSetMoE(nn.Module):
     def __init__(self, hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> None:
         super().__init__()
         values = dict(hyperparameters)
-        self.cutoff = float(values["cutoff"])
-        self.additive = values["decoder"] == "identity" or values["aggregation"] == "none"
-        self.per_pair = values["aggregation"] == "none"
-        self.aggregation_scale = float(values["aggregation_scale"])
-        self.max_degree = 0 if self.additive else int(values["max_degree"])
-        learned = values["decoder"] == "mlp"
-        channels = (int(values["n_features"]),) + (int(values["n_directional_features"]),) * self.max_degree
-        self.channels = channels if learned else (1,)
-        self.encoder = PairEncoder(values, n_elements=len(elements), n_out=sum(self.channels))
-        self.decoder = Decoder(values, len(elements), self.channels) if learned else None
+        self.cutoff, self.scale = float(values["cutoff"]), 1.0 / float(values["aggregation_scale"])
+        self.per_pair, learned = values["aggregation"] == "none", values["decoder"] == "mlp"
+        self.max_degree = int(values["max_degree"]) if learned and not self.per_pair else 0
+        n_out = int(values["n_features"]) if learned else 1
+        self.encoder = PairEncoder(values, n_elements=len(elements), n_out=n_out)
+        self.decoder = Decoder(values, len(elements), self.max_degree) if learned else None
         self.self_energy = nn.Parameter(torch.zeros(len(elements)))
         index = torch.full((120,), len(elements), dtype=torch.int64)
         index[list(elements)] = torch.arange(len(elements))
@@ -92,41 +89,49 @@ class DeepSetMoE(nn.Module):
         """Return atomic energies, (n_atoms,), in units of the potential's `energy_scale`."""
         species = self.element_index.index_select(0, batch.numbers)
         own = self.self_energy.index_select(0, species)  # raises for an element that is not known
-        pairs = sort_pairs(batch, species, self.encoder.n_elements)
-        if self.additive:
-            return own.index_add(0, pairs.centre, self._pair_energy(pairs, species))
-        assert self.decoder is not None
-        features = self.encoder(pairs)  # (n_pairs, sum of channels)
-        sums = moments(features, pairs, self.channels, len(species))
-        return own + self.decoder([part / self.aggregation_scale for part in sums], species)
+        vector, distance, routed = self._routed(batch, species)
+        if self.decoder is None or self.per_pair:
+            return own.index_add(0, batch.pairs[0], self._pair_energy(batch, species, distance, routed))
+        features = self.encoder(distance, routed) * self.scale
+        harmonics = real_harmonics(vector / distance[:, None], self.max_degree)
+        sums = directional_sums(features, harmonics, routed, batch.pairs[0], len(species))
+        return own + self.decoder(sums, species)
 
-    def _pair_energy(self, pairs: SortedPairs, species: Tensor) -> Tensor:
-        """Return each pair's energy in the sorted order, (n_pairs,)."""
+    def _routed(self, batch: Batch, species: Tensor) -> tuple[Tensor, Tensor, Routed]:
+        """Return each pair's vector (n_pairs, 3), its length (n_pairs,) and the rows for the experts."""
+        vector = batch.pair_vectors()
+        distance = vector.square().sum(1).sqrt()
+        centre, neighbour = (species.index_select(0, atoms) for atoms in batch.pairs)
+        return vector, distance, self.encoder.route(distance, centre, neighbour)
+
+    def _pair_energy(self, batch: Batch, species: Tensor, distance: Tensor, routed: Routed) -> Tensor:
+        """Return each pair's energy where pairs add up, (n_pairs,)."""
+        features = self.encoder(distance, routed, enveloped=self.decoder is None)
+        phi = features.new_zeros(len(distance), features.shape[1]).index_add(0, routed.pair, features) * self.scale
         if self.decoder is None:
-            return self.encoder(pairs)[:, 0] / self.aggregation_scale
-        features = self.encoder(pairs, enveloped=False)
-        energy = self.decoder([features], species.index_select(0, pairs.centre))
-        return energy * pairs.envelope(self.cutoff) / self.aggregation_scale
+            return phi[:, 0]
+        energy = self.decoder(phi[:, None], species.index_select(0, batch.pairs[0]))
+        return energy * cutoff_envelope(distance, self.cutoff)
 
     @torch.no_grad()
     def contributions(self, batch: Batch) -> Contributions:
         """Return what each pair and atom adds to the energy, and which experts said so; pairs in the batch's order."""
         species = self.element_index.index_select(0, batch.numbers)
-        pairs = sort_pairs(batch, species, self.encoder.n_elements)
-        order = torch.argsort(pairs.order)
-        gates = self.encoder.gates(pairs.distance)
-        expert = self.encoder.identity_expert(species.index_select(0, pairs.centre)) * gates.shape[1] + gates.argmax(1)
-        pair_energy = self._pair_energy(pairs, species)[order] if self.additive else None
-        expert_energy = None
+        _, distance, routed = self._routed(batch, species)
+        gates = self.encoder.gates(distance)
+        pair_energy = expert_energy = None
+        if self.decoder is None or self.per_pair:
+            pair_energy = self._pair_energy(batch, species, distance, routed)
         if self.decoder is None:
-            expert_energy = self.encoder.by_expert(pairs)[order, :, 0] / self.aggregation_scale
-        bare = torch.zeros((2, 0), dtype=torch.int64, device=batch.pairs.device)
-        alone = Batch(batch.numbers, batch.positions, batch.system_idx, batch.n_systems, bare)
+            expert_energy = torch.zeros_like(gates)
+            expert_energy[routed.pair, routed.shell] = self.encoder(distance, routed)[:, 0] * self.scale
+        identity = self.encoder.identity_expert(species).index_select(0, batch.pairs[0])
+        alone = Batch(batch.numbers, batch.positions, batch.system_idx, batch.n_systems, batch.pairs[:, :0])
         return Contributions(
             pairs=batch.pairs,
-            distance=pairs.distance[order],
-            gates=gates[order],
-            expert=expert[order],
+            distance=distance,
+            gates=gates,
+            expert=identity * gates.shape[1] + gates.argmax(1),
             pair_energy=pair_energy,
             expert_energy=expert_energy,
             atom_self_energy=self(alone),

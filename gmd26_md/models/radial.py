@@ -38,13 +38,15 @@ def cutoff_envelope(distance: Tensor, cutoff: float) -> Tensor:
     return 1.0 - 28.0 * x6 + 48.0 * x6 * x - 21.0 * x6 * x * x
 
 
-def shell_gates(distance: Tensor, boundaries: Sequence[float], width: float) -> Tensor:
+def shell_gates(distance: Tensor, boundaries: Sequence[float], overlap: float) -> Tensor:
     """Return the weight of each distance shell for each pair, (n_pairs, n_boundaries + 1).
 
-    Neighbouring shells cross over at a boundary, in a region of about four `width` (Å), by logistic steps; the
-    weights of a pair are not negative and sum to one, as the sum telescopes.
+    Neighbouring shells cross over within `overlap` (Å) around their boundary, by a polynomial step with three zero
+    derivatives at its ends; elsewhere one weight is exactly one. The weights of a pair are not negative and sum to
+    one, as the sum telescopes.
     """
     edges = torch.tensor(tuple(boundaries), dtype=distance.dtype, device=distance.device)
-    beyond = torch.sigmoid((distance[:, None] - edges) / width)  # (n_pairs, n_boundaries)
+    x = ((distance[:, None] - edges) / overlap + 0.5).clamp(0.0, 1.0)
+    beyond = x**4 * (35.0 + x * (-84.0 + x * (70.0 - 20.0 * x)))  # (n_pairs, n_boundaries)
     one = torch.ones_like(distance)[:, None]
     return torch.cat([one, beyond], dim=1) - torch.cat([beyond, torch.zeros_like(one)], dim=1)

@@ -18,7 +18,7 @@ ELEMENTS = (1, 6, 8)
 SWITCHES = list(
     itertools.product(("spatial", "identity", "both"), ("sum", "none"), ("identity", "mlp"), ("bessel", "gaussian"))
 )
-SMALL = {"n_features": 8, "n_directional_features": 4, "n_invariants": 6, "expert_width": 6, "decoder_width": 12}
+SMALL = {"n_features": 8, "n_invariants": 6, "expert_width": 6, "decoder_width": 12}
 
 
 def potential_of(seed: int = 0, elements: tuple[int, ...] = ELEMENTS, **hyperparameters: object) -> Potential:
@@ -107,7 +107,7 @@ def test_contributions_add_up_to_the_energy(routing, aggregation, decoder, radia
 def test_contributions_name_the_expert_of_each_pair(routing):
     potential = potential_of(routing=routing, decoder="identity", shell_boundaries=[1.2, 2.0])
     numbers = np.array([1, 6, 8])
-    positions = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [2.5, 0.0, 0.0]])  # 1.0, 1.5 and 2.5 Å: three shells
+    positions = np.array([[0.0, 0.0, 0.0], [0.9, 0.0, 0.0], [2.5, 0.0, 0.0]])  # 0.9, 1.6 and 2.5 Å: three shells
     parts = potential.network.contributions(batch_of(potential, [numbers], positions))
     assert parts.pairs.T.tolist() == [[0, 1], [0, 2], [1, 0], [1, 2], [2, 0], [2, 1]]
     shell = [0, 2, 0, 1, 2, 1]
@@ -134,11 +134,11 @@ def test_an_identity_expert_serves_its_own_central_element_only(routing):
 
 def test_gates_share_out_every_distance():
     distance = torch.linspace(0.3, 6.0, 400, dtype=torch.float64)
-    gates = shell_gates(distance, (1.75, 2.85, 4.0), 0.15)
+    gates = shell_gates(distance, (1.75, 2.85, 4.0), 0.5)
     torch.testing.assert_close(gates.sum(1), torch.ones_like(distance), rtol=0, atol=1e-15)
     assert float(gates.min()) >= 0.0
     assert gates.argmax(1).unique().tolist() == [0, 1, 2, 3]
-    assert shell_gates(distance, (), 0.15).tolist() == [[1.0]] * 400
+    assert shell_gates(distance, (), 0.5).tolist() == [[1.0]] * 400
 
 
 def test_the_envelope_ends_with_two_zero_derivatives():
@@ -241,7 +241,7 @@ def test_an_element_that_is_not_known_is_refused():
         ({"cutoff": -1.0}, "positive number"),
         ({"max_degree": 3}, "0, 1 or 2"),
         ({"shell_boundaries": [3.0, 2.0]}, "ascending"),
-        ({"shell_width": 0.0}, "positive"),
+        ({"shell_overlap": 0.0}, "positive"),
         ({"n_radial": 0}, "n_radial"),
         ({"n_features": 2.5}, "n_features"),
     ],
