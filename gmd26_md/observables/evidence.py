@@ -26,7 +26,7 @@ class Labels:
     Attributes
     ----------
     frames
-        Which frames, ascending, the first of them the start of the run, (n_labels,).
+        Which frames, ascending, the first of them the start of the part at constant energy, (n_labels,).
     energies
         (n_labels,), eV. A label that the reference failed to give is NaN, and is never skipped.
     forces
@@ -48,9 +48,11 @@ def examine(
     cut: bool = False,
     labels: Labels | None = None,
     n_dof: int | None = None,
+    constant_energy_from: int = 0,
+    exploded_at_ps: float | None = None,
     thresholds: Thresholds | None = None,
 ) -> tuple[Evidence, Metrics]:
-    """Return the evidence and the metrics of one constant-energy run.
+    """Return the evidence and the metrics of one run, that ends at constant energy.
 
     Parameters
     ----------
@@ -70,14 +72,20 @@ def examine(
         Reference labels along the run, None where there are none: the truth is then not examined.
     n_dof
         Degrees of freedom for the temperature, 3N-6 by default.
+    constant_energy_from
+        First frame of the part at constant energy; the frames before it are thermalisation, in which a failure
+        counts but energy is not conserved. Labels belong to the part after. Past the last frame: it never began.
+    exploded_at_ps
+        When the integrator itself met a number that is not finite, or too much heat, which may fall between frames.
     """
     limits = thresholds or Thresholds()
-    start, end = trajectory.time_fs[[0, -1]] / 1000.0
-    reached = float(end - start) if reached_ps is None else reached_ps
+    reached = float(np.ptp(trajectory.time_fs)) / 1000.0 if reached_ps is None else reached_ps
     broken_numbers = first_nonfinite(trajectory)
     topology = examine_topology(graph, trajectory.positions, trajectory.time_fs, limits.topology)
     heat = _temperature(trajectory, n_dof, limits.temperature_limit_K(target_temperature_K))
-    energy = _conservation(trajectory)
+    if exploded_at_ps is not None:
+        broken_numbers = _between_frames(broken_numbers, exploded_at_ps)
+    energy = _conservation(trajectory, constant_energy_from)
     truth = _truth(trajectory, labels)
     evidence = Evidence(
         asked_ps=asked_ps,
@@ -115,6 +123,14 @@ def first_nonfinite(trajectory: Trajectory) -> Failure | None:
     return Failure(what, float(trajectory.time_fs[frame]) / 1000.0)
 
 
+def _between_frames(seen: Failure | None, at_ps: float) -> Failure:
+    """Return the failure that the integrator met, under the name that the frames give it, if they show it at all."""
+    return Failure(
+        "energy, forces or heat between frames" if seen is None else seen.what,
+        at_ps if seen is None else min(seen.at_ps, at_ps),
+    )
+
+
 def _lifetime(times: Metrics, topology: TopologyReport, reached_ps: float) -> Metrics:
     """Return when the run first failed and how long it lived. A proton transfer is no failure here."""
     events = {key: at for key, at in topology.metrics().items() if key != "transfer_at_ps"}
@@ -137,12 +153,12 @@ def _temperature(trajectory: Trajectory, n_dof: int | None, limit: float) -> Met
         }
 
 
-def _conservation(trajectory: Trajectory) -> Metrics:
-    """Return how well the run kept its energy; None where there are no velocities."""
-    if trajectory.velocities is None:
+def _conservation(trajectory: Trajectory, first: int) -> Metrics:
+    """Return how well the run kept its energy from a frame on; None where there are no velocities or no such frame."""
+    if trajectory.velocities is None or first >= trajectory.n_frames:
         return dict.fromkeys(conservation(np.zeros(1), np.zeros(1), np.zeros(1), 1))
-    kinetic = kinetic_energy(trajectory)
-    return conservation(trajectory.energies, kinetic, trajectory.time_fs, trajectory.n_atoms)
+    part = trajectory.part(slice(first, None))
+    return conservation(part.energies, kinetic_energy(part), part.time_fs, part.n_atoms)
 
 
 def _truth(trajectory: Trajectory, labels: Labels | None) -> Metrics:

@@ -163,3 +163,30 @@ def test_a_cut_run_is_censored_and_one_cut_after_one_frame_too():
 def test_a_run_that_stopped_early_without_a_cut_is_an_error():
     run = good_run().part(slice(0, 40))
     assert verdict_of(run, None)[0].name == "error"
+
+
+def test_thermalisation_may_change_the_energy_and_fail_the_run():
+    run = good_run()
+    run.energies[:50] += np.linspace(-2.0, 0.0, 50)
+    labels = Labels(np.array([50, 70, 90]), np.zeros(3), run.forces[[50, 70, 90]])
+    assert verdict_of(run, labels)[0].name == "drifting"
+    assert verdict_of(run, labels, constant_energy_from=50)[0].name == "faithful"
+    run.forces[3] = np.nan
+    assert verdict_of(run, labels, constant_energy_from=50)[0].name == "exploded"
+
+
+def test_a_run_cut_before_constant_energy_began_is_censored_and_one_not_cut_is_no_success():
+    run = good_run().part(slice(0, 40))
+    assert verdict_of(run, None, constant_energy_from=40, cut=True)[0].name == "censored"
+    assert verdict_of(run, None, constant_energy_from=40, asked_ps=0.39)[0].name == "error"
+
+
+def test_an_explosion_between_frames_fails_the_run_at_its_own_time():
+    verdict, metrics = verdict_of(good_run(), exploded_at_ps=0.9873)
+    assert verdict.name == "exploded"
+    assert verdict.at_ps == metrics["failed_at_ps"] == 0.9873
+    run = good_run()
+    run.forces[99] = np.nan
+    verdict, _ = verdict_of(run, labels_of(good_run()), exploded_at_ps=0.9873)
+    assert verdict.reason.startswith("forces")
+    assert verdict.at_ps == 0.9873
