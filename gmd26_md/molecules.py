@@ -42,9 +42,7 @@ _FAMILIES: dict[str, _Family] = {
     "aldehydes": _Family(lambda n: f"{_stem(n)}anal", lambda n: "O=C" + "C" * (n - 1)),
     "hydroxyaldehydes": _Family(lambda n: f"{n}-hydroxy{_stem(n)}anal", lambda n: "O=C" + "C" * (n - 1) + "O"),
     "carboxylic-acids": _Family(lambda n: f"{_stem(n)}anoic acid", lambda n: "OC(=O)" + "C" * (n - 1)),
-    "dicarboxylic-acids": _Family(
-        lambda n: f"{_stem(n)}anedioic acid", lambda n: "OC(=O)" + "C" * (n - 2) + "C(=O)O"
-    ),
+    "dicarboxylic-acids": _Family(lambda n: f"{_stem(n)}anedioic acid", lambda n: "OC(=O)" + "C" * (n - 2) + "C(=O)O"),
     "amines": _Family(lambda n: _located(n, "amine"), lambda n: "N" + "C" * n),
     "diamines": _Family(lambda n: f"{_stem(n)}ane-1,{n}-diamine", lambda n: "N" + "C" * n + "N"),
     "amino-acids": _Family(lambda n: f"{n}-amino{_stem(n)}anoic acid", lambda n: "N" + "C" * (n - 1) + "C(=O)O"),

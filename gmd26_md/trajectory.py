@@ -217,7 +217,7 @@ def degrees_of_freedom(n_atoms: int, *, rotation_fixed: bool = True) -> int:
     return 3 * n_atoms - 3 - rotations
 
 
-def temperature_K(trajectory: Trajectory, n_dof: int | None = None) -> Floats:  # noqa: N802 - the unit is K
+def temperature_K(trajectory: Trajectory, n_dof: int | None = None) -> Floats:
     """Return the kinetic temperature of each frame, (n_frames,), K.
 
     Parameters

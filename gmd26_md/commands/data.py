@@ -70,7 +70,13 @@ def generate(
     )
     with generation_bar() as show:
         statuses = make(
-            chosen, out, level=reference, settings=settings, n_workers=workers, command=_this_command(), on_progress=show
+            chosen,
+            out,
+            level=reference,
+            settings=settings,
+            n_workers=workers,
+            command=_this_command(),
+            on_progress=show,
         )
     failed = {slug: found for slug, found in statuses.items() if "failed" in found.values()}
     rank = _rank_report(asked)

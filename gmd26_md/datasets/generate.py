@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gmd26_md.datasets import store, worker
-from gmd26_md.datasets.sample import SamplingSettings, _settings_of
+from gmd26_md.datasets.sample import SamplingSettings, settings_of
 from gmd26_md.errors import UserError
 from gmd26_md.molecules import Molecule
 from gmd26_md.reference.pool import one_thread_workers, spawn_context
@@ -115,7 +115,9 @@ def _follow(
             try:
                 statuses[slug] = future.result()
             except BrokenProcessPool as problem:
-                raise UserError("a worker process died (out of memory, or killed); run the same command to go on.") from problem
+                raise UserError(
+                    "a worker process died (out of memory, or killed); run the same command to go on."
+                ) from problem
             ledger.fractions[slug] = 1.0
             ledger.done.add(slug)
         on_progress(ledger.progress())
@@ -132,4 +134,4 @@ def _drain(messages: Any, ledger: _Ledger) -> None:
 
 def _all_done(molecule: Molecule, data: Path, level: str, settings: SamplingSettings) -> bool:
     folder = store.folder_of(data, level, molecule)
-    return all([store.is_done(folder, stage, _settings_of(settings, stage)) for stage in store.STAGES])
+    return all([store.is_done(folder, stage, settings_of(settings, stage)) for stage in store.STAGES])

@@ -9,14 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from gmd26_md.datasets import store
 from gmd26_md.dynamics.engine import Progress, Run, Segment, System, integrate
 from gmd26_md.dynamics.forces import AseForces
 from gmd26_md.molecules import Molecule
+from gmd26_md.reference.minima import relaxed
+from gmd26_md.seeds import seed_of
 from gmd26_md.trajectory import Trajectory
 
 
@@ -39,6 +39,9 @@ class SamplingSettings:
         Frames, the published numbers rounded.
     fmax_eV_per_A
         Largest force left at the reference minimum.
+    accuracy
+        Of tblite's self-consistent field. 1.0 is its own default and leaves up to 5e-4 eV/Å in the forces, a hundredth
+        of what the models here err; each step starts from the last one's density.
     seed
         Of everything random, together with the molecule's name and the trajectory's.
     """
@@ -51,6 +54,7 @@ class SamplingSettings:
     n_primary: int = 2000
     n_secondary: int = 500
     fmax_eV_per_A: float = 0.01
+    accuracy: float = 1.0
     seed: int = 26
 
 
@@ -78,7 +82,7 @@ def sample_molecule(
     on_progress
         Called with the fraction of this molecule's steps that are done.
     """
-    made_by = {"settings": _settings_of(settings, "minimum"), "command": command, **_provenance(level)}
+    made_by = {"settings": settings_of(settings, "minimum"), "command": command, **_provenance(level)}
     if store.is_done(folder, "minimum", made_by["settings"]):
         minimum = store.read_frames(folder / "minimum.extxyz")
     else:
@@ -92,7 +96,7 @@ def sample_molecule(
     total = settings.n_primary + settings.n_secondary
     before = 0
     for stage, n_frames in (("primary", settings.n_primary), ("secondary", settings.n_secondary)):
-        wanted = _settings_of(settings, stage)
+        wanted = settings_of(settings, stage)
         if not store.is_done(folder, stage, wanted):
 
             def report(p: Progress, start: int = before, n: int = n_frames) -> None:
@@ -110,36 +114,6 @@ def sample_molecule(
         before += n_frames
         on_progress(before / total)
     return statuses
-
-
-def seed_of(seed: int, *names: str) -> int:
-    """Return a seed for one named stream, the same on every machine and unlike its neighbours'."""
-    words = [seed, *(byte for name in names for byte in name.encode())]
-    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
-
-
-def relaxed(atoms: Atoms, calculator: BaseCalculator, fmax: float, max_steps: int = 2000) -> Trajectory | None:
-    """Return the minimum next to a structure, one frame, or None if L-BFGS does not reach `fmax` (eV/Å)."""
-    from ase.calculators.calculator import CalculatorError
-    from ase.optimize import LBFGS
-
-    moving = Atoms(numbers=atoms.numbers, positions=atoms.positions)
-    moving.calc = calculator
-    try:
-        if not LBFGS(moving, logfile=None).run(fmax=fmax, steps=max_steps):
-            return None
-        energy, forces = moving.get_potential_energy(), moving.get_forces()
-    except (CalculatorError, RuntimeError):
-        return None
-    return Trajectory(
-        numbers=moving.numbers,
-        time_fs=np.zeros(1),
-        positions=moving.positions[None],
-        velocities=None,
-        energies=np.array([energy]),
-        forces=forces[None],
-        info={"name": atoms.info.get("name", atoms.get_chemical_formula())},
-    )
 
 
 def _trajectory(
@@ -175,12 +149,12 @@ def _kept(frames: Trajectory, n_frames: int) -> Trajectory:
     )
 
 
-def _settings_of(settings: SamplingSettings, stage: str) -> dict[str, Any]:
+def settings_of(settings: SamplingSettings, stage: str) -> dict[str, Any]:
     """Return the settings that a stage depends on, so that a longer primary leaves the secondary as it is."""
     everything = asdict(settings)
     counts = {name: everything.pop(name) for name in ("n_primary", "n_secondary")}
     if stage == "minimum":
-        return {"fmax_eV_per_A": settings.fmax_eV_per_A}
+        return {"fmax_eV_per_A": settings.fmax_eV_per_A, "accuracy": settings.accuracy}
     return everything | {"n_frames": counts[f"n_{stage}"]}
 
 

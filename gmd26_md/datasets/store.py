@@ -1,9 +1,9 @@
 """Where reference data lies on disk, and whether it is whole.
 
-    DATA/<level of theory>/<slug>/minimum.extxyz     the reference minimum, one frame
-                                  primary.extxyz     the training trajectory; all of it is the OOD test
-                                  secondary.extxyz   the independent one: first 100 frames validate, the rest is the ID test
-                                  provenance.json    what made each of them, with their hashes
+DATA/<level of theory>/<slug>/minimum.extxyz     the reference minimum, one frame
+primary.extxyz     the training trajectory; all of it is the OOD test
+secondary.extxyz   the independent one: first 100 frames validate, the rest is the ID test
+provenance.json    what made each of them, with their hashes
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def read_frames(path: Path) -> Trajectory:
     try:
         frames = Trajectory.read(path)
     except (ValueError, KeyError, IndexError, OSError) as problem:
-        raise UserError(f"{path} is not a trajectory with energies and forces ({problem}); delete and regenerate it.") from problem
+        raise UserError(
+            f"{path} is not a trajectory with energies and forces ({problem}); delete and regenerate it."
+        ) from problem
     for name in ("positions", "energies", "forces"):
         if not np.isfinite(getattr(frames, name)).all():
             raise UserError(f"{path} has {name} that are not finite; delete and regenerate it.")

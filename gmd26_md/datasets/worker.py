@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ase.calculators.calculator import BaseCalculator
+
     from gmd26_md.datasets.sample import SamplingSettings
     from gmd26_md.molecules import Molecule
 
@@ -26,4 +28,7 @@ def sample(molecule: Molecule, folder: Path, level: str, settings: SamplingSetti
     def report(fraction: float) -> None:
         _messages.put((molecule.slug, fraction))
 
-    return sample_molecule(molecule, folder, level, lambda: load_calculator(level), settings, command, report)
+    def reference() -> BaseCalculator:
+        return load_calculator(level, accuracy=settings.accuracy, warm_start=True)
+
+    return sample_molecule(molecule, folder, level, reference, settings, command, report)

@@ -6,14 +6,6 @@ import numpy as np
 from ase import units
 
 
-def degrees_of_freedom(n_atoms: int) -> int:
-    """Return the vibrational degrees of freedom without overall motion: 3N - 6, 1 for a dimer, 0 for an atom.
-
-    A linear molecule of three and more atoms has 3N - 5; none of the benchmark is linear.
-    """
-    return 3 * n_atoms - 6 if n_atoms > 2 else n_atoms - 1
-
-
 def maxwell_boltzmann(masses: np.ndarray, temperature_K: float, rng: np.random.Generator) -> np.ndarray:
     """Draw velocities (n_atoms, 3), ASE units, from the canonical distribution; masses (n_atoms,), amu."""
     spread = np.sqrt(units.kB * temperature_K / masses)[:, None]

@@ -19,7 +19,9 @@ def spawn_context() -> SpawnContext:
     return multiprocessing.get_context("spawn")
 
 
-def one_thread_workers(n_workers: int, prepare: Callable[..., None] | None = None, *arguments: Any) -> ProcessPoolExecutor:
+def one_thread_workers(
+    n_workers: int, prepare: Callable[..., None] | None = None, *arguments: Any
+) -> ProcessPoolExecutor:
     """Return a pool of worker processes with one thread each.
 
     Parameters

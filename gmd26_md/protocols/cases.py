@@ -1,0 +1,162 @@
+"""What a model is tried on: molecules with a reference minimum to start from, and reference frames where there are some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from gmd26_md.datasets import store
+from gmd26_md.datasets.heldout import heldout_frames
+from gmd26_md.errors import UserError
+from gmd26_md.molecules import Molecule
+from gmd26_md.protocols.structures import read_structures
+from gmd26_md.reference.minima import minima
+from gmd26_md.tasks import Task
+from gmd26_md.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Case:
+    """One molecule to try a model on.
+
+    Attributes
+    ----------
+    name, slug, formula
+        What reports and file names call it.
+    split
+        "id", "ood" or "user".
+    structure
+        As it was given or built, before any relaxation.
+    minimum
+        The reference minimum, one frame; None if the reference found none.
+    frames
+        Reference frames for static errors, or None.
+    """
+
+    name: str
+    slug: str
+    formula: str
+    split: str
+    structure: Atoms
+    minimum: Trajectory | None
+    frames: Trajectory | None
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Atomic numbers, (n_atoms,)."""
+        return np.asarray(self.structure.numbers)
+
+
+def cases_of_task(
+    task: Task,
+    data: Path | None,
+    level: str,
+    *,
+    n_frames: int | None = None,
+    only: Sequence[str] = (),
+    on_progress: Callable[[float], None] = lambda fraction: None,
+) -> list[Case]:
+    """Return a task's ID and OOD molecules.
+
+    Parameters
+    ----------
+    task
+        Which molecules.
+    data
+        Folder with reference data (`datasets.store`), for minima and frames; None if there is none. A minimum
+        that is not there is computed with the reference.
+    level
+        Level of theory.
+    n_frames
+        At most so many reference frames a molecule.
+    only
+        Names or slugs of the molecules wanted; all if empty.
+    """
+    chosen = _chosen(task, only)
+    kept = {m.slug: _stored_minimum(data, level, m) for m in chosen}
+    absent = [m for m in chosen if kept[m.slug] is None]
+    for m, found in zip(absent, minima([m.atoms() for m in absent], level, on_progress=on_progress), strict=True):
+        kept[m.slug] = found
+    return [
+        Case(
+            name=m.name,
+            slug=m.slug,
+            formula=m.formula,
+            split=task.split_of(m),
+            structure=m.atoms(),
+            minimum=kept[m.slug],
+            frames=None if data is None else heldout_frames(data, level, m, task.split_of(m), n_frames),
+        )
+        for m in chosen
+    ]
+
+
+def cases_of_file(
+    path: Path, level: str, *, on_progress: Callable[[float], None] = lambda fraction: None
+) -> list[Case]:
+    """Return the molecules of a user's structure file, relaxed with the reference.
+
+    Raises
+    ------
+    UserError
+        For a file that is not there or does not parse, no atoms, NaN positions, or a cell.
+    """
+    structures = read_structures(path)
+    found = minima(structures, level, on_progress=on_progress)
+    return [
+        Case(
+            name=str(atoms.info["name"]),
+            slug=_slug(str(atoms.info["name"])),
+            formula=atoms.get_chemical_formula(mode="hill"),
+            split="user",
+            structure=atoms,
+            minimum=minimum,
+            frames=None,
+        )
+        for atoms, minimum in zip(structures, found, strict=True)
+    ]
+
+
+def refuse_unknown_elements(cases: Sequence[Case], elements: frozenset[int] | None, model: str) -> None:
+    """Raise a UserError if a case has an element that the model does not know."""
+    from ase.data import chemical_symbols
+
+    if elements is None:
+        return
+    for case in cases:
+        foreign = sorted(set(case.numbers.tolist()) - elements)
+        if foreign:
+            have = " ".join(chemical_symbols[z] for z in foreign)
+            known = " ".join(chemical_symbols[z] for z in sorted(elements))
+            raise UserError(
+                f"{case.name} has {have}; {model} knows {known}. Leave such molecules out, or record them as "
+                "unsupported with --skip-unsupported."
+            )
+
+
+def _chosen(task: Task, only: Sequence[str]) -> list[Molecule]:
+    from gmd26_md import molecules
+
+    if not only:
+        return list(task.molecules)
+    wanted = [molecules.get(name) for name in only]
+    for m in wanted:
+        if m not in task.molecules:
+            raise UserError(f"{m.name} is not in the task {task.name}; see 'gmd26-md tasks --json' for its molecules.")
+    return wanted
+
+
+def _stored_minimum(data: Path | None, level: str, molecule: Molecule) -> Trajectory | None:
+    if data is None:
+        return None
+    path = store.path_of(data, level, molecule, "minimum")
+    return store.read_frames(path) if path.is_file() else None
+
+
+def _slug(name: str) -> str:
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.")
+    return safe or "molecule"

@@ -1,0 +1,234 @@
+"""Stability: short dynamics with the model, and whether they may be believed.
+
+Each run starts at the reference minimum, is thermalised by Langevin dynamics and then left alone at constant energy. It
+is asked whether it is alive (finite, not too hot, bonds whole), whether its energy is conserved, and, by labelling
+the model's *own* trajectory with the reference, whether it is true. Docs: `docs/protocols/stability.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gmd26_md.dynamics.engine import Progress, Run, Segment, System, integrate
+from gmd26_md.dynamics.forces import ForceProvider
+from gmd26_md.errors import UserError, unknown_name
+from gmd26_md.observables.bonds import bond_graph
+from gmd26_md.observables.evidence import Labels as LabelledFrames
+from gmd26_md.observables.evidence import examine
+from gmd26_md.observables.verdict import Evidence, Thresholds, Verdict, judge
+from gmd26_md.protocols.cases import Case
+from gmd26_md.protocols.relaxation import reference_minimum
+from gmd26_md.reference.labels import Frames, Labels
+from gmd26_md.seeds import seed_of
+from gmd26_md.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the protocol.
+
+    Attributes
+    ----------
+    temperature_K
+        Of the thermalisation.
+    timestep_fs
+        0.5 fs: velocity Verlet's own error stays under a tenth of the drift limit.
+    thermalise_ps, friction_per_fs
+        Langevin dynamics before the run proper; failures in it count.
+    nve_ps
+        Constant energy.
+    save_every_fs
+        Between frames; 10 fs sees every bond stretch.
+    n_seeds, seed
+        Runs a molecule, seeds counted from the first.
+    n_label_frames
+        Frames of each run labelled with the reference; 0 leaves truth unexamined, and no run can be faithful then.
+    reference
+        What labels them; the level of the model's own training labels if empty.
+    """
+
+    temperature_K: float = 300.0
+    timestep_fs: float = 0.5
+    thermalise_ps: float = 0.5
+    friction_per_fs: float = 0.02
+    nve_ps: float = 2.0
+    save_every_fs: float = 10.0
+    n_seeds: int = 1
+    seed: int = 0
+    n_label_frames: int = 21
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("temperature_K", "timestep_fs", "nve_ps", "save_every_fs"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("thermalise_ps", "friction_per_fs", "n_label_frames"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
+        if self.n_seeds < 1:
+            raise UserError(f"n_seeds is {self.n_seeds}; it must be 1 or more.")
+        if self.thermalise_ps > 0 and self.friction_per_fs == 0:
+            raise UserError("friction_per_fs is 0, so nothing thermalises; give 0.02, or thermalise_ps 0.")
+        if round(self.save_every_fs / self.timestep_fs) < 1:
+            raise UserError(f"save_every_fs {self.save_every_fs} is shorter than timestep_fs {self.timestep_fs}.")
+
+
+PRESETS: dict[str, Settings] = {
+    "quick": Settings(),
+    "standard": Settings(thermalise_ps=1.0, nve_ps=10.0, n_seeds=3, n_label_frames=51),
+    "thorough": Settings(thermalise_ps=2.0, nve_ps=50.0, save_every_fs=10.0, n_seeds=5, n_label_frames=201),
+}
+
+
+def preset(name: str, **changed: Any) -> Settings:
+    """Return a preset with some settings changed; None leaves one as it is.
+
+    Raises
+    ------
+    UserError
+        If there is no such preset, or a setting is out of bounds.
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    return replace(PRESETS[name], **{k: v for k, v in changed.items() if v is not None})
+
+
+def segments(settings: Settings) -> list[Segment]:
+    """Return the stretches of dynamics that the settings ask for."""
+    step = settings.timestep_fs
+    save = round(settings.save_every_fs / step)
+    nvt = Segment("nvt", round(1000 * settings.thermalise_ps / step), step, save, settings.friction_per_fs)
+    nve = Segment("nve", round(1000 * settings.nve_ps / step), step, save)
+    return [nvt, nve] if nvt.n_steps else [nve]
+
+
+def asked_ps(settings: Settings) -> float:
+    """Return the length of a run, ps."""
+    return sum(s.n_steps * s.timestep_fs for s in segments(settings)) / 1000.0
+
+
+def run(
+    provider: ForceProvider,
+    asked: Sequence[tuple[Case, int]],
+    settings: Settings,
+    thresholds: Thresholds,
+    *,
+    deadline: float | None = None,
+    snapshot_path: Path | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> list[Run]:
+    """Move all (case, seed) pairs together; every case needs a reference minimum."""
+    systems = [
+        System(
+            key=f"{case.slug}-seed{seed}",
+            numbers=case.numbers,
+            positions=reference_minimum(case).positions[0],
+            seed=seed_of(seed, case.slug),
+            temperature_K=settings.temperature_K,
+        )
+        for case, seed in asked
+    ]
+    return integrate(
+        provider,
+        systems,
+        segments(settings),
+        max_temperature_K=thresholds.temperature_limit_K(settings.temperature_K),
+        deadline=deadline,
+        snapshot_path=snapshot_path,
+        on_progress=on_progress,
+    )
+
+
+def frames_to_label(run: Run, settings: Settings) -> np.ndarray:
+    """Return which frames of the constant-energy part to label: evenly spread, the first and the last among them."""
+    frames = run.frames.get("nve")
+    if frames is None or settings.n_label_frames == 0:
+        return np.zeros(0, dtype=int)
+    whole = np.flatnonzero(np.isfinite(frames.positions).all(axis=(1, 2)))
+    chosen = np.linspace(0, len(whole) - 1, min(settings.n_label_frames, len(whole))).round().astype(int)
+    return np.asarray(whole[np.unique(chosen)])
+
+
+def label_job(run: Run, settings: Settings) -> Frames | None:
+    """Return the geometries of a run that the reference shall label, or None."""
+    chosen = frames_to_label(run, settings)
+    return None if chosen.size == 0 else Frames(run.frames["nve"].numbers, run.frames["nve"].positions[chosen])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run with its numbers and its verdict.
+
+    `along` holds what was seen at the labelled frames, (n_labels,) each: `time_ps`, `force_mae_eV_per_A`,
+    `reference_energy_eV`.
+    """
+
+    verdict: Verdict
+    metrics: dict[str, float | None]
+    along: dict[str, list[float]]
+
+
+def analyse(case: Case, run: Run, labels: Labels | None, settings: Settings, thresholds: Thresholds) -> Judged:
+    """Judge a run: alive, conserved, true. Pure: arrays in, numbers out.
+
+    Parameters
+    ----------
+    labels
+        The reference's answer on `frames_to_label(run, settings)`, or None.
+    """
+    at_ps = None if run.stopped_at_fs is None else run.stopped_at_fs / 1000
+    if run.stopped == "error" or not run.frames:
+        reason = run.reason or "the run kept no frame"
+        return Judged(judge(Evidence(error=reason), thresholds), {"failed_at_ps": at_ps}, {})
+    whole = joined(run)
+    n_before = run.frames["nvt"].n_frames if "nvt" in run.frames else 0
+    chosen = frames_to_label(run, settings)
+    labelled = None
+    if labels is not None and chosen.size:
+        labelled = LabelledFrames(n_before + chosen, labels.energies, labels.forces)
+    evidence, metrics = examine(
+        whole,
+        bond_graph(case.numbers, reference_minimum(case).positions[0]),
+        asked_ps=asked_ps(settings),
+        target_temperature_K=settings.temperature_K,
+        cut=run.stopped == "censored",
+        labels=labelled,
+        constant_energy_from=n_before,
+        exploded_at_ps=at_ps if run.stopped == "exploded" else None,
+        thresholds=thresholds,
+    )
+    return Judged(judge(evidence, thresholds), metrics, _along(whole, labelled))
+
+
+def joined(run: Run) -> Trajectory:
+    """Return all frames of a run as one trajectory."""
+    parts = [run.frames[name] for name in ("nvt", "nve") if name in run.frames]
+    if len(parts) == 1:
+        return parts[0]
+    velocities = [part.velocities for part in parts if part.velocities is not None]
+    return Trajectory(
+        numbers=parts[0].numbers,
+        time_fs=np.concatenate([p.time_fs for p in parts]),
+        positions=np.concatenate([p.positions for p in parts]),
+        velocities=np.concatenate(velocities),
+        energies=np.concatenate([p.energies for p in parts]),
+        forces=np.concatenate([p.forces for p in parts]),
+        info={"n_frames_by_segment": {p.info["segment"]: p.n_frames for p in parts}},
+    )
+
+
+def _along(whole: Trajectory, labels: LabelledFrames | None) -> dict[str, list[float]]:
+    """Return what was seen at the labelled frames of a run."""
+    if labels is None:
+        return {}
+    frames = labels.frames
+    return {
+        "time_ps": (whole.time_fs[frames] / 1000).tolist(),
+        "force_mae_eV_per_A": np.abs(whole.forces[frames] - labels.forces).mean(axis=(1, 2)).tolist(),
+        "reference_energy_eV": labels.energies.tolist(),
+    }

@@ -1,0 +1,1 @@
+"""Reports: what records come to, for programs and for people. A report never sees a model."""

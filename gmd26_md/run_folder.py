@@ -1,0 +1,115 @@
+"""A run folder: what was asked, the records, the raw trajectories. It belongs to one question and is never written over.
+
+FOLDER/run.json            the question: model, molecules, settings
+       records.jsonl       one line a run, as it is finished
+       summary.json        what the records come to
+       table.txt           the same for people
+       trajectories/       extended XYZ that ASE opens
+       static/             errors by frame, for pooling
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gmd26_md import strict_json
+from gmd26_md.errors import UserError
+from gmd26_md.files import write_text_whole, written_whole
+from gmd26_md.records import Record, append_record, read_records
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder opened for one question; see the module's text for what lies in it."""
+
+    path: Path
+
+    @property
+    def records_path(self) -> Path:
+        """The records, one JSON line each."""
+        return self.path / "records.jsonl"
+
+    @property
+    def snapshot_path(self) -> Path:
+        """Where the engine keeps the state of the batch at work."""
+        return self.path / "engine.snapshot"
+
+    def records(self) -> list[Record]:
+        """Return the records so far."""
+        return read_records(self.records_path)
+
+    def add(self, record: Record) -> None:
+        """Append a record, synced to disk."""
+        append_record(self.records_path, record)
+
+    def trajectory_path(self, key: str) -> Path:
+        """Return where the raw trajectory of a run lies."""
+        return self.path / "trajectories" / f"{key}.extxyz"
+
+    def write_static(self, slug: str, table: np.ndarray) -> None:
+        """Keep a molecule's static errors by frame (`FrameSums.table`)."""
+        with written_whole(self.path / "static" / f"{slug}.npy") as aside, aside.open("wb") as handle:
+            np.save(handle, table)
+
+    def static_tables(self) -> dict[str, np.ndarray]:
+        """Return static errors by frame of every molecule that has them."""
+        return {p.stem: np.load(p, allow_pickle=False) for p in sorted((self.path / "static").glob("*.npy"))}
+
+    def write_summary(self, summary: dict[str, Any], table: str) -> None:
+        """Write the summary for programs and the table for people."""
+        write_text_whole(self.path / "summary.json", strict_json.dumps(summary) + "\n")
+        write_text_whole(self.path / "table.txt", table)
+
+
+def open_run_folder(path: Path, question: dict[str, Any]) -> RunFolder:
+    """Open a new folder for a question, or the folder in which the same question was begun.
+
+    Raises
+    ------
+    UserError
+        If the folder answers another question (which part differs is named), or holds something else.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; give --out a folder.")
+    asked = json.loads(strict_json.canonical(question))
+    marker = path / "run.json"
+    if marker.is_file():
+        _check_same(path, _read_marker(marker), asked)
+    elif path.is_dir() and any(path.iterdir()):
+        raise UserError(f"{path} is not empty and no run folder of ours; give --out another folder.")
+    else:
+        write_text_whole(marker, json.dumps(asked, indent=1, sort_keys=True) + "\n")
+    return RunFolder(path)
+
+
+def _read_marker(marker: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(marker.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, ValueError) as problem:
+        raise UserError(f"{marker} does not parse ({problem}); give --out another folder.") from problem
+
+
+def _check_same(path: Path, begun: dict[str, Any], asked: dict[str, Any]) -> None:
+    was, now = _flat(begun), _flat(asked)
+    for key in sorted(set(was) | set(now)):
+        if was.get(key) != now.get(key):
+            raise UserError(
+                f"{path} was made with {key} = {was.get(key)}, asked is {now.get(key)}; "
+                "give --out another folder, or the same settings to go on."
+            )
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
