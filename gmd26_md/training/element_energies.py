@@ -13,6 +13,11 @@ C(n)H(2n-2)O(4), then gets a constant offset that the data never determined:
   dozen heavy atoms), and the same null direction returns inside the network, which must extrapolate it.
 - "zero" leaves everything to the network. Offered for comparison.
 
+With the last two, training would begin with errors of many eV an atom. A network that has energies of single atoms
+among its weights (DeepSet-MoE's `self_energy`) therefore starts with the least-squares fit of what is left; the
+others (SchNet, PaiNN, MACE) learn it, at the price of the first few hundred steps. The checkpoint's per-element
+energies are in every case exactly what the choice says.
+
 The offset is one constant for each molecule: forces, dynamics and relaxation never see it. Energies of unseen
 compositions must therefore be reported with the molecule's mean offset removed as well.
 """
@@ -45,7 +50,7 @@ class ElementEnergies:
         element in ascending atomic number; n_elements - rank of them.
     """
 
-    energies_eV: dict[int, float]  # noqa: N815
+    energies_eV: dict[int, float]
     source: str
     rank: int
     null_directions: tuple[tuple[float, ...], ...]
@@ -91,6 +96,17 @@ def element_energies(
         rank=rank,
         null_directions=tuple(tuple(float(x) for x in row) for row in null),
     )
+
+
+def remaining_element_energies(
+    known: ElementEnergies, molecules: Sequence[np.ndarray], energies: Sequence[np.ndarray]
+) -> dict[int, float]:
+    """Return the least-squares fit, eV, of what training energies hold beyond the known per-element energies."""
+    elements = sorted(known.energies_eV)
+    compositions = composition_matrix(molecules, elements)
+    offsets = compositions @ np.array([known.energies_eV[z] for z in elements])
+    left = _least_squares(compositions, [e - offset for e, offset in zip(energies, offsets, strict=True)])
+    return {z: float(value) for z, value in zip(elements, left, strict=True)}
 
 
 def elements_of(molecules: Sequence[np.ndarray]) -> tuple[int, ...]:

@@ -63,7 +63,7 @@ class Progress:
     steps_per_s: float
     learning_rate: float
     train_loss: float
-    best_force_mae_eV_per_A: float | None  # noqa: N815
+    best_force_mae_eV_per_A: float | None
     validation: Errors | None = None
 
 

@@ -84,6 +84,19 @@ def new_model(
     return ModelInTraining(live, averaged, _optimiser(live.network, recipe))
 
 
+def start_self_energies(model: ModelInTraining, energies: Mapping[int, float]) -> None:
+    """Give networks with a weight for the energy of each single atom these ones, eV, as first values.
+
+    Only a network with a parameter `self_energy`, (n_elements,), elements ascending, has such weights.
+    """
+    for potential in (model.live, model.averaged):
+        weights = getattr(potential.network, "self_energy", None)
+        if isinstance(weights, nn.Parameter):
+            values = torch.tensor([energies[z] for z in sorted(energies)], dtype=torch.float64)
+            with torch.no_grad():
+                weights.copy_(values / potential.energy_scale)
+
+
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     return torch.optim.AdamW(

@@ -16,10 +16,15 @@ from gmd26_md.calculators.checkpoint import Checkpoint, save_checkpoint
 from gmd26_md.calculators.device import choose_device
 from gmd26_md.errors import UserError
 from gmd26_md.tasks import Task
-from gmd26_md.training.element_energies import ElementEnergies, element_energies, elements_of
+from gmd26_md.training.element_energies import (
+    ElementEnergies,
+    element_energies,
+    elements_of,
+    remaining_element_energies,
+)
 from gmd26_md.training.frames_in_memory import digest, force_rms, frames_in_memory
 from gmd26_md.training.loop import Progress, Run
-from gmd26_md.training.model import ModelInTraining, all_hyperparameters, new_model
+from gmd26_md.training.model import ModelInTraining, all_hyperparameters, new_model, start_self_energies
 from gmd26_md.training.recipe import Recipe, load_recipe
 from gmd26_md.training.run_folder import BEST_FILE, LAST_FILE, claim_folder, write_log
 from gmd26_md.training.state import TrainingState, load_state
@@ -113,12 +118,19 @@ class _Setup:
         self.energy_scale = force_rms(data.train)
 
     def model(self) -> ModelInTraining:
+        """Return the untrained model, well conditioned whatever the choice of per-element energies."""
         energies = self.element_energies.energies_eV
-        return new_model(self.recipe, self.elements, energies, self.energy_scale, self.device)
+        model = new_model(self.recipe, self.elements, energies, self.energy_scale, self.device)
+        if self.recipe.element_energies != "least-squares":
+            totals = [m.energies for m in self.data.train]
+            left = remaining_element_energies(self.element_energies, [m.numbers for m in self.data.train], totals)
+            start_self_energies(model, left)
+        return model
 
     def run(
         self, state: TrainingState, minutes: float | None, folder: Path, on_progress: Callable[[Progress], None]
     ) -> Run:
+        """Return the run, ready to go on from `state`."""
         energies = self.element_energies.energies_eV
         kind = {"dtype": getattr(torch, self.recipe.dtype), "device": self.device}
         validation = evenly_spaced(self.data.validation, self.recipe.n_validation_frames_per_molecule)

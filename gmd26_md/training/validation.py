@@ -29,9 +29,9 @@ class Errors:
         Frames measured.
     """
 
-    force_mae_eV_per_A: float  # noqa: N815
-    energy_mae_eV: float  # noqa: N815
-    energy_mae_offset_removed_eV: float  # noqa: N815
+    force_mae_eV_per_A: float
+    energy_mae_eV: float
+    energy_mae_offset_removed_eV: float
     n_frames: int
 
 

@@ -18,7 +18,6 @@ TINY = {
     "n_radial": 6,
     "expert_width": 8,
     "n_features": 8,
-    "n_directional_features": 4,
     "n_invariants": 4,
     "decoder_width": 16,
 }
@@ -70,7 +69,7 @@ def toy_recipe() -> Recipe:
     return Recipe(
         family="deepset-moe",
         hyperparameters=TINY,
-        batch_atoms=64,
+        batch_atoms=32,
         learning_rate=0.01,
         warmup_steps=10,
         n_steps=60,

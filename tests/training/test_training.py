@@ -56,14 +56,14 @@ def straight_run(tmp_path_factory, toy_task, toy_data):
 
 
 def test_a_small_network_learns_a_pair_potential_far_better_than_the_mean(tmp_path, toy_task, toy_data, toy_recipe):
-    recipe = replace(toy_recipe, n_steps=400, validate_every_steps=100)
+    recipe = replace(toy_recipe, n_steps=250, validate_every_steps=125)
     checkpoint = load_checkpoint(train(toy_task, recipe, toy_data, tmp_path / "run", device="cpu"))
     validation = training_data(toy_task, toy_data, "gfn2-xtb").validation
     force_of_the_mean = np.mean(np.concatenate([np.abs(m.forces - m.forces.mean(0)).ravel() for m in validation]))
     energy_of_the_mean = np.mean([np.abs(m.energies - m.energies.mean()).mean() for m in validation])
     measured = checkpoint.training["validation"]
-    assert measured["force_mae_eV_per_A"] < 0.2 * force_of_the_mean
-    assert measured["energy_mae_eV"] < 0.3 * energy_of_the_mean
+    assert measured["force_mae_eV_per_A"] < 0.4 * force_of_the_mean
+    assert measured["energy_mae_eV"] < 0.4 * energy_of_the_mean
     assert measured["n_frames"] == 200  # all 100 of both molecules, though the run looked at 20
 
 
@@ -119,7 +119,7 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(
 
 
 def test_a_run_killed_by_the_system_goes_on_to_the_same_numbers(tmp_path, straight_run, toy_task, toy_data, toy_recipe):
-    recipe = replace(toy_recipe, n_steps=200, validate_every_steps=10)
+    recipe = replace(toy_recipe, n_steps=80, validate_every_steps=4)
     script = Path(__file__).with_name("kill_me.py")
     command = [sys.executable, str(script), json.dumps(recipe.as_dict()), str(toy_data), str(tmp_path)]
     child = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -134,7 +134,7 @@ def test_a_run_killed_by_the_system_goes_on_to_the_same_numbers(tmp_path, straig
     train(toy_task, recipe, toy_data, tmp_path, device="cpu")
     assert_same_weights(tmp_path / "best.pt", straight_run(recipe) / "best.pt")
     assert_same_weights(tmp_path / "last.pt", straight_run(recipe) / "last.pt")
-    assert [line["step"] for line in log_of(tmp_path)] == list(range(10, 201, 10))
+    assert [line["step"] for line in log_of(tmp_path)] == list(range(4, 81, 4))
 
 
 def test_a_finished_run_returns_at_once_and_writes_nothing(straight_run, toy_task, toy_data, toy_recipe):
@@ -324,3 +324,10 @@ def test_every_loss_learns(loss, tmp_path, toy_task, toy_data, toy_recipe):
     train(toy_task, recipe, toy_data, tmp_path, device="cpu")
     log = log_of(tmp_path)
     assert log[-1]["validation_force_mae_eV_per_A"] < 0.8 * log[0]["validation_force_mae_eV_per_A"]
+
+
+def test_with_zero_element_energies_the_first_validation_is_already_near(tmp_path, toy_task, toy_data, toy_recipe):
+    recipe = replace(toy_recipe, n_steps=1, element_energies="zero")
+    measured = load_checkpoint(train(toy_task, recipe, toy_data, tmp_path, device="cpu")).training["validation"]
+    # energies are -390 and -460 eV; untrained, all but a few eV must come from the self energies set beforehand
+    assert measured["energy_mae_eV"] < 20.0
