@@ -18,7 +18,6 @@ TINY = {
     "deepset-moe": {
         "expert_width": 8,
         "n_features": 8,
-        "n_directional_features": 4,
         "n_invariants": 4,
         "decoder_width": 8,
     },

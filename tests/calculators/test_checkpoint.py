@@ -140,6 +140,7 @@ def hostile_files(marker: Path, folder: Path) -> dict[str, Path]:
     return {name: folder / f"{name}.pt" for name in writers}
 
 
+@pytest.mark.filterwarnings("ignore:Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
 @pytest.mark.parametrize("environment", ["as it is", "after importing mace"])
 def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(tmp_path, monkeypatch, environment):
     marker = tmp_path / "code-was-run"
