@@ -2,9 +2,9 @@
 
 A total energy is split as (sum over atoms of an energy of the element) + (what the network learns). How the
 first part is chosen is arbitrary to the extent that the training molecules' compositions do not fix it.
-Carboxylic acids C(n)H(2n)O(2) have three elements and a composition matrix of rank 2: along the null direction
-(2, -4, ...), any multiple of "C minus 2 H" that the two oxygens pay for, per-element energies can change without
-changing the energy of any training molecule. A molecule outside the row space, such as a dicarboxylic acid
+Carboxylic acids C(n)H(2n)O(2) have three elements and a composition matrix of rank 2: raising the energy of every C
+by 2 x and lowering that of every H by x changes the energy of no training molecule, whatever x. That null direction
+is fixed by nothing but the choice made here. A molecule outside the row space, such as a dicarboxylic acid
 C(n)H(2n-2)O(4), then gets a constant offset that the data never determined:
 
 - "least-squares" takes the solution of smallest norm. Training is well conditioned, the offset is arbitrary (tens

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gmd26_md import strict_json
 from gmd26_md.errors import UserError
 from gmd26_md.files import write_text_whole
 from gmd26_md.training.state import STATE_FILE
@@ -48,7 +49,7 @@ def claim_folder(folder: Path, settings: dict[str, Any], *, resume: bool) -> Non
 
 def write_log(folder: Path, log: list[dict[str, Any]]) -> None:
     """Write the whole log, one line a validation: a resumed run never leaves lines of its lost future behind."""
-    write_text_whole(folder / LOG_FILE, "".join(json.dumps(line) + "\n" for line in log))
+    write_text_whole(folder / LOG_FILE, "".join(strict_json.dumps(line) + "\n" for line in log))
 
 
 def _refuse_other_settings(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
