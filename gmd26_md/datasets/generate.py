@@ -134,4 +134,6 @@ def _drain(messages: Any, ledger: _Ledger) -> None:
 
 def _all_done(molecule: Molecule, data: Path, level: str, settings: SamplingSettings) -> bool:
     folder = store.folder_of(data, level, molecule)
-    return all([store.is_done(folder, stage, settings_of(settings, stage)) for stage in store.STAGES])
+    # every stage is asked, done or not: data made with other settings must be met before anything is written
+    done = [store.is_done(folder, stage, settings_of(settings, stage)) for stage in store.STAGES]
+    return all(done)

@@ -14,6 +14,7 @@ from ase.calculators.calculator import BaseCalculator
 from gmd26_md.datasets import store
 from gmd26_md.dynamics.engine import Progress, Run, Segment, System, integrate
 from gmd26_md.dynamics.forces import AseForces
+from gmd26_md.errors import UserError
 from gmd26_md.molecules import Molecule
 from gmd26_md.reference.minima import relaxed
 from gmd26_md.seeds import seed_of
@@ -56,6 +57,19 @@ class SamplingSettings:
     fmax_eV_per_A: float = 0.01
     accuracy: float = 1.0
     seed: int = 26
+
+    def __post_init__(self) -> None:
+        for name in ("temperature_K", "timestep_fs", "friction_per_fs", "interval_fs", "fmax_eV_per_A", "accuracy"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UserError(f"{name} is {getattr(self, name)}; it must be a number above 0.")
+        for name in ("equilibrate_ps", "seed"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
+        for name in ("n_primary", "n_secondary"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
+        if round(self.interval_fs / self.timestep_fs) < 1:
+            raise UserError(f"interval_fs {self.interval_fs} is shorter than timestep_fs {self.timestep_fs}.")
 
 
 def sample_molecule(

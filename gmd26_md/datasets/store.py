@@ -40,11 +40,15 @@ def read_frames(path: Path) -> Trajectory:
     Raises
     ------
     UserError
-        If the file is missing, does not parse, or an energy, force or position is not finite.
+        If the file is missing, is not the one that its provenance names (where there is one), does not parse, or an
+        energy, force or position is not finite.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no reference data at {path}; make it with 'gmd26-md data generate'.")
+    entry = read_provenance(path.parent).get(path.stem)
+    if entry is not None and entry.get("sha256") != sha256_of(path):
+        raise UserError(f"{path} is not the file that its provenance.json names; delete and regenerate it.")
     try:
         frames = Trajectory.read(path)
     except (ValueError, KeyError, IndexError, OSError) as problem:
@@ -77,7 +81,8 @@ def write_stage(folder: Path, stage: str, frames: Trajectory, made_by: dict[str,
 
 
 def write_failure(folder: Path, stage: str, reason: str, made_by: dict[str, Any]) -> None:
-    """Record that a stage failed and why; no frames are written."""
+    """Record that a stage failed and why; no frames are written, and a torn file in their place is removed."""
+    (Path(folder) / f"{stage}.extxyz").unlink(missing_ok=True)
     _add_provenance(folder, stage, made_by | {"status": "failed", "reason": reason})
 
 

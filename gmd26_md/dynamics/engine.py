@@ -182,6 +182,7 @@ class _Loop:
         if found is None:
             return None
         at, state, self.tracks = found
+        self.reported = (0.0, sum(s.n_steps for s in self.segments[: at.segment]) + at.n_steps)  # for the pace
         return at, state
 
     def _segment(self, state: BatchState, index: int, done: int) -> BatchState:

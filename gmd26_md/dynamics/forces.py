@@ -33,6 +33,9 @@ class BoundForces(Protocol):
     def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return total energies (n_systems,), eV, and forces (n_atoms, 3), eV/Å; float64, on positions' device."""
 
+    def only(self, chosen: Sequence[int]) -> BoundForces:
+        """Return the forces of some of the systems, by position in the list; what they remember goes with them."""
+
 
 class ForceProvider(Protocol):
     """Something that can be asked for the forces of any list of molecules.
@@ -66,6 +69,7 @@ class _BoundPotential:
     def __init__(self, provider: PotentialForces, numbers: Sequence[np.ndarray]) -> None:
         self.errors: dict[int, str] = {}
         self._provider = provider
+        self._numbers = list(numbers)
         self._layout = Layout.of(numbers, provider.model_device)
         empty = torch.zeros((len(self._layout.numbers), 3), dtype=provider.dtype, device=provider.model_device)
         self._constant = provider.potential.reference_energy(self._layout.batch(empty, 0.0)).to(provider.device)
@@ -76,6 +80,10 @@ class _BoundPotential:
         energy, forces = energy_and_forces(potential, self._layout.batch(at, potential.cutoff))
         home = positions.device
         return energy.to(home).to(torch.float64) + self._constant, forces.to(home).to(torch.float64)
+
+    def only(self, chosen: Sequence[int]) -> BoundForces:
+        """See `BoundForces.only`."""
+        return _BoundPotential(self._provider, [self._numbers[i] for i in chosen])
 
 
 class AseForces:
@@ -97,22 +105,29 @@ class AseForces:
 
     def bind(self, numbers: Sequence[np.ndarray]) -> BoundForces:
         """See `ForceProvider.bind`."""
-        return _BoundAse(self.make_calculator, numbers)
+        systems = [Atoms(numbers=z, positions=np.zeros((len(z), 3))) for z in numbers]
+        for atoms in systems:
+            atoms.calc = self.make_calculator()
+        return _BoundAse(systems)
 
 
 class _BoundAse:
-    def __init__(self, make_calculator: Callable[[], BaseCalculator], numbers: Sequence[np.ndarray]) -> None:
+    def __init__(self, systems: list[Atoms]) -> None:
         self.errors: dict[int, str] = {}
-        self._systems = [Atoms(numbers=z, positions=np.zeros((len(z), 3))) for z in numbers]
-        for atoms in self._systems:
-            atoms.calc = make_calculator()
-        self._ends = np.cumsum([len(z) for z in numbers])[:-1]
+        self._systems = systems
+        self._ends = np.cumsum([len(atoms) for atoms in systems])[:-1]
 
     def __call__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         parts = np.split(positions.detach().numpy(), self._ends)
         answers = [self._ask(i, part) for i, part in enumerate(parts)]
         energies = torch.tensor([energy for energy, _ in answers], dtype=torch.float64)
         return energies, torch.as_tensor(np.concatenate([forces for _, forces in answers]), dtype=torch.float64)
+
+    def only(self, chosen: Sequence[int]) -> BoundForces:
+        """See `BoundForces.only`."""
+        smaller = _BoundAse([self._systems[i] for i in chosen])
+        smaller.errors = {new: self.errors[old] for new, old in enumerate(chosen) if old in self.errors}
+        return smaller
 
     def _ask(self, index: int, positions: np.ndarray) -> tuple[float, np.ndarray]:
         nothing = float("nan"), np.full(positions.shape, np.nan)

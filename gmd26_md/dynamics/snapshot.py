@@ -60,9 +60,9 @@ def load(
         return None
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, pickle.UnpicklingError, EOFError):
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
         return None
-    if content.get("question") != asked:
+    if not isinstance(content, dict) or content.get("question") != asked:
         return None
     tracks = [_unpacked(s, packed) for s, packed in zip(systems, content["tracks"], strict=True)]
     alive = [t for t in tracks if t.stopped is None]

@@ -164,8 +164,12 @@ def assemble(
     positions: Sequence[np.ndarray],
     velocities: Sequence[np.ndarray],
     max_temperature_K: float,
+    forces_of: BoundForces | None = None,
 ) -> BatchState:
-    """Lay systems out flat on the provider's device; energies and forces are NaN until asked for."""
+    """Lay systems out flat on the provider's device; energies and forces are NaN until asked for.
+
+    `forces_of` are their bound forces where there are some already.
+    """
     device = provider.device
     counts = [t.n_atoms for t in tracks]
 
@@ -179,7 +183,7 @@ def assemble(
     numbers = np.concatenate([t.system.numbers for t in tracks]) if tracks else np.zeros(0, dtype=int)
     return BatchState(
         tracks=tracks,
-        forces_of=provider.bind([t.system.numbers for t in tracks]),
+        forces_of=provider.bind([t.system.numbers for t in tracks]) if forces_of is None else forces_of,
         system_idx=torch.as_tensor(np.repeat(np.arange(len(tracks)), counts), device=device),
         masses=wide(atomic_masses[numbers])[:, None],
         kT=wide(kT)[:, None],
@@ -196,7 +200,8 @@ def survivors(provider: ForceProvider, state: BatchState, max_temperature_K: flo
     alive = [i for i, track in enumerate(state.tracks) if track.stopped is None]
     xs, vs, fs = state.split(state.x), state.split(state.v), state.split(state.f)
     tracks = [state.tracks[i] for i in alive]
-    smaller = assemble(provider, tracks, [xs[i] for i in alive], [vs[i] for i in alive], max_temperature_K)
+    bound = state.forces_of.only(alive)
+    smaller = assemble(provider, tracks, [xs[i] for i in alive], [vs[i] for i in alive], max_temperature_K, bound)
     if not alive:
         return smaller
     chosen = torch.as_tensor(alive, device=state.energy.device)

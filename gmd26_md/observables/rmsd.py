@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice, permutations, product
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 Floats = NDArray[np.float64]
 _MAX_AUTOMORPHISMS = 1000
+_MIN_WIDTH_A = 0.2  # heavy atoms nearer to one line than this do not say how to turn about it
 
 
 def kabsch(moving: Floats, target: Floats) -> Floats:
@@ -15,10 +19,14 @@ def kabsch(moving: Floats, target: Floats) -> Floats:
 
     Kabsch, Acta Cryst. A32, 922 (1976).
     """
-    a, b = moving - moving.mean(0), target - target.mean(0)
-    u, _, vt = np.linalg.svd(a.T @ b)
+    return np.asarray((moving - moving.mean(0)) @ _rotation(moving, target) + target.mean(0))
+
+
+def _rotation(moving: Floats, target: Floats) -> Floats:
+    """Return the rotation, (3, 3), that lays `moving` (n, 3) over `target` when it stands on its right."""
+    u, _, vt = np.linalg.svd((moving - moving.mean(0)).T @ (target - target.mean(0)))
     handed = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt)) or 1.0])
-    return np.asarray(a @ u @ handed @ vt + target.mean(0))
+    return np.asarray(u @ handed @ vt)
 
 
 def symmetric_rmsd(
@@ -38,8 +46,8 @@ def symmetric_rmsd(
 
     Notes
     -----
-    Exact for the heavy atoms of the benchmark's chains. With fewer than three heavy atoms the hydrogens take part in the
-    first alignment in the order given.
+    Exact for the heavy atoms of the benchmark's chains. Where the heavy atoms stand in one line (or are fewer than
+    three) they cannot be laid over each other in one way only: all exchanges of hydrogens are tried instead.
     """
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return float("nan"), float("nan")
@@ -47,8 +55,8 @@ def symmetric_rmsd(
     heavy = np.flatnonzero(numbers > 1)
     best_all, best_heavy = np.inf, np.inf
     for image in _automorphisms(numbers, np.asarray(bonds), heavy):
-        order = _labelling(numbers, np.asarray(bonds), heavy, image, first, second)
-        best_all = min(best_all, _rms(kabsch(first[order], second) - second))
+        for order in _labellings(numbers, np.asarray(bonds), heavy, image, first, second):
+            best_all = min(best_all, _rms(kabsch(first[order], second) - second))
         if len(heavy):
             best_heavy = min(best_heavy, _rms(kabsch(first[image], second[heavy]) - second[heavy]))
     return float(best_all), float(best_heavy) if len(heavy) else float("nan")
@@ -76,38 +84,53 @@ def _automorphisms(
     for i, j in bonds:
         if int(i) in index and int(j) in index:
             molecule.AddBond(index[int(i)], index[int(j)], Chem.BondType.SINGLE)
+    if not len(heavy):
+        return [np.zeros(0, dtype=np.int64)]
     matches = molecule.GetSubstructMatches(molecule, uniquify=False, maxMatches=_MAX_AUTOMORPHISMS)
-    return [heavy[list(match)] for match in matches] or [heavy]
+    return [np.asarray(heavy[list(match)], dtype=np.int64) for match in matches]
 
 
-def _labelling(
+def _labellings(
     numbers: NDArray[np.integer],
     bonds: NDArray[np.integer],
     heavy: NDArray[np.integer],
     image: NDArray[np.int64],
     first: Floats,
     second: Floats,
-) -> NDArray[np.int64]:
-    """Return which atom of `first` plays each atom of `second`, (n_atoms,)."""
+) -> Iterator[NDArray[np.int64]]:
+    """Yield which atom of `first` may play each atom of `second`, (n_atoms,), with the heavy atoms as in `image`."""
     order = np.arange(len(numbers))
     order[heavy] = image
-    if len(heavy) < 3:
-        laid = kabsch(first, second)
-    else:
-        a, b = first[image], second[heavy]
-        u, _, vt = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
-        handed = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt)) or 1.0])
-        laid = (first - a.mean(0)) @ u @ handed @ vt + b.mean(0)
-    for theirs, ours in zip(heavy, image, strict=True):
-        to, from_ = _hydrogens(numbers, bonds, theirs), _hydrogens(numbers, bonds, ours)
-        if not to or len(to) != len(from_):
-            continue
-        cost = ((laid[from_][:, None] - second[to][None]) ** 2).sum(-1)
-        rows, columns = linear_sum_assignment(cost)
-        order[np.array(to)[columns]] = np.array(from_)[rows]
-    return order
+    homes: list[tuple[int, int]] = list(zip(heavy.tolist(), image.tolist(), strict=True)) or [(-1, -1)]
+    groups = [(_hydrogens(numbers, bonds, to), _hydrogens(numbers, bonds, from_)) for to, from_ in homes]
+    if min(_width(first[image]), _width(second[heavy])) > _MIN_WIDTH_A:
+        turn = _rotation(first[image], second[heavy])
+        laid = (first - first[image].mean(0)) @ turn + second[heavy].mean(0)
+        for to, from_ in groups:
+            if not to:
+                continue
+            cost = ((laid[from_][:, None] - second[to][None]) ** 2).sum(-1)
+            rows, columns = linear_sum_assignment(cost)
+            order[np.array(to)[columns]] = np.array(from_)[rows]
+        yield order
+        return
+    for exchange in islice(product(*(permutations(from_) for _, from_ in groups)), _MAX_AUTOMORPHISMS):
+        tried = order.copy()
+        for (to, _), players in zip(groups, exchange, strict=True):
+            tried[to] = players
+        yield tried
+
+
+def _width(positions: Floats) -> float:
+    """Return how far positions (n, 3) spread away from their best line, Å; 0 for fewer than three."""
+    if len(positions) < 3:
+        return 0.0
+    return float(np.linalg.svd(positions - positions.mean(0), compute_uv=False)[1])
 
 
 def _hydrogens(numbers: NDArray[np.integer], bonds: NDArray[np.integer], atom: int) -> list[int]:
+    """Return the hydrogens of a heavy atom; of none (-1), all hydrogens."""
+    if atom < 0:
+        return [i for i, z in enumerate(numbers) if z == 1]
     partners = [int(j if i == atom else i) for i, j in bonds if atom in (i, j)]
     return sorted(p for p in partners if numbers[p] == 1)

@@ -1,4 +1,4 @@
-"""What a model is tried on: molecules with a reference minimum to start from, and reference frames where there are some."""
+"""What a model is tried on: molecules, each with a reference minimum, and reference frames where there are some."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from gmd26_md.protocols.structures import read_structures
 from gmd26_md.reference.minima import minima
 from gmd26_md.tasks import Task
 from gmd26_md.trajectory import Trajectory
+
+_LONGEST_SLUG = 60  # file systems take 255 bytes, and seed and ending are added
 
 
 @dataclass(frozen=True)
@@ -107,17 +109,18 @@ def cases_of_file(
     """
     structures = read_structures(path)
     found = minima(structures, level, on_progress=on_progress)
+    slugs = _slugs([str(atoms.info["name"]) for atoms in structures])
     return [
         Case(
             name=str(atoms.info["name"]),
-            slug=_slug(str(atoms.info["name"])),
+            slug=slug,
             formula=atoms.get_chemical_formula(mode="hill"),
             split="user",
             structure=atoms,
             minimum=minimum,
             frames=None,
         )
-        for atoms, minimum in zip(structures, found, strict=True)
+        for atoms, slug, minimum in zip(structures, slugs, found, strict=True)
     ]
 
 
@@ -157,6 +160,21 @@ def _stored_minimum(data: Path | None, level: str, molecule: Molecule) -> Trajec
     return store.read_frames(path) if path.is_file() else None
 
 
+def _slugs(names: Sequence[str]) -> list[str]:
+    """Return a file name for each name, no two alike on any file system."""
+    slugs: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        slug = first = _slug(name)
+        number = 1
+        while slug.casefold() in taken:
+            number += 1
+            slug = f"{first}-{number}"
+        taken.add(slug.casefold())
+        slugs.append(slug)
+    return slugs
+
+
 def _slug(name: str) -> str:
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.")
-    return safe or "molecule"
+    return safe[:_LONGEST_SLUG] or "molecule"

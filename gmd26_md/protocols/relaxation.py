@@ -1,7 +1,7 @@
 """Relaxation: where does the model come to rest, and does the reference agree?
 
-Each molecule is relaxed with the model from the reference minimum and from the structure as built. A model that is right
-stays at the minimum: small RMSD, the same bonds, small *reference* forces where it stops. Docs:
+Each molecule is relaxed with the model from the reference minimum and from the structure as built. A model that is
+right stays at the minimum: small RMSD, the same bonds, small *reference* forces where it stops. Docs:
 `docs/protocols/relaxation.md`.
 """
 

@@ -65,11 +65,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("temperature_K", "timestep_fs", "nve_ps", "save_every_fs"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("thermalise_ps", "friction_per_fs", "n_label_frames"):
-            if not getattr(self, name) >= 0:
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UserError(f"{name} is {getattr(self, name)}; it must be a number above 0.")
+        for name in ("thermalise_ps", "friction_per_fs", "n_label_frames", "seed"):
+            if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
+        if self.n_label_frames == 1:
+            raise UserError("n_label_frames is 1; give 2 or more, as truth is a change since the first, or 0 for none.")
         if self.n_seeds < 1:
             raise UserError(f"n_seeds is {self.n_seeds}; it must be 1 or more.")
         if self.thermalise_ps > 0 and self.friction_per_fs == 0:

@@ -1,7 +1,8 @@
 """Static errors: a model's energies and forces on reference frames, in the columns of the published table.
 
 Force-component MAE, mean cosine of the force vectors, MAE of the force magnitude, energy MAE a molecule; the energy
-three ways: absolute, each molecule's mean offset removed, and the offset itself. Docs: `docs/protocols/static-errors.md`.
+three ways: absolute, each molecule's mean offset removed, and the offset itself.
+Docs: `docs/protocols/static-errors.md`.
 """
 
 from __future__ import annotations

@@ -47,9 +47,9 @@ def _read(path: Path) -> list[Atoms]:
     try:
         found = read(path, index=":")
     except Exception as problem:  # every format of ASE has errors of its own
+        said = " ".join(f"{type(problem).__name__}: {problem}".split())
         raise UserError(
-            f"{path} does not parse as a structure ({type(problem).__name__}: {problem}); "
-            "give a file that ASE reads, for example extended XYZ."
+            f"{path} does not parse as a structure ({said}); give a file that ASE reads, for example extended XYZ."
         ) from problem
     return [atoms for atoms in found if isinstance(atoms, Atoms)]
 
@@ -68,5 +68,9 @@ def _check(atoms: Atoms, where: str) -> None:
     if distances.size and distances.min() < 0.1:
         raise UserError(f"{where} has two atoms {distances.min():.3f} Å apart; allowed is 0.1 Å and more.")
     charge = atoms.info.get("charge", 0)
-    if np.ndim(charge) != 0 or float(charge) != 0.0:
+    if not _is_zero(charge):
         raise UserError(f"{where} has charge {charge}; the models know neutral molecules only. Remove it.")
+
+
+def _is_zero(charge: object) -> bool:
+    return isinstance(charge, (int, float, np.number)) and float(charge) == 0.0
