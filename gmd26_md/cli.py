@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ COMMANDS = {
     "stability": "stability",
     "relaxation": "relaxation",
     "static-errors": "static_errors",
+    "table": "table",
     "train": "train",
     "data": "data",
     "molecules": "molecules",
@@ -53,8 +55,10 @@ class _Commands(click.Group):
 def gmd26_md(debug: bool) -> None:
     """Can this machine-learned potential be trusted in dynamics on molecules it has never seen?
 
-    Start with: gmd26-md stability --model checkpoints/deepset-moe-duplication.pt
-    """
+    \b
+    Start with:
+      gmd26-md stability --model checkpoints/deepset-moe-duplication.pt
+    """  # noqa: D301 - click reads the backspace as "do not wrap"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -75,13 +79,16 @@ def _run(arguments: list[str]) -> int:
         return 130
     except (UserError, click.ClickException, OSError) as problem:
         if debug:
-            raise
+            traceback.print_exc()
         return _answer(problem)
     return result if isinstance(result, int) else 0
 
 
 def _answer(problem: Exception) -> int:
     """Print one line for a mistake, and return the exit code."""
+    if isinstance(problem, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.2 and later
+        click.echo(str(problem.format_message()))  # type: ignore[attr-defined]
+        return 0
     if isinstance(problem, click.ClickException):
         text = problem.format_message()
     elif isinstance(problem, OSError):
@@ -96,6 +103,8 @@ def _os_words(problem: OSError) -> str:
     where = f" ({problem.filename})" if problem.filename else ""
     if problem.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full{where}; make room and run the same command again, finished parts are kept."
+    if problem.errno == errno.EFBIG:
+        return f"a file would pass the size limit of this shell or disk{where}; raise it (ulimit -f) and run again."
     if problem.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"no permission to write{where}; choose another --out."
     return f"{problem.strerror or problem}{where}"

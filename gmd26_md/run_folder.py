@@ -1,4 +1,4 @@
-"""A run folder: what was asked, the records, the raw trajectories. It belongs to one question and is never written over.
+"""A run folder: what was asked, the records, the raw trajectories. It belongs to one question.
 
 FOLDER/run.json            the question: model, molecules, settings
        records.jsonl       one line a run, as it is finished
@@ -6,10 +6,12 @@ FOLDER/run.json            the question: model, molecules, settings
        table.txt           the same for people
        trajectories/       extended XYZ that ASE opens
        static/             errors by frame, for pooling
+       engine.snapshot, moved.npz   the batch at work, while there is one
 """
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,11 @@ class RunFolder:
         """Where the engine keeps the state of the batch at work."""
         return self.path / "engine.snapshot"
 
+    @property
+    def runs_path(self) -> Path:
+        """Where finished dynamics wait for their labels and verdicts."""
+        return self.path / "moved.npz"
+
     def records(self) -> list[Record]:
         """Return the records so far."""
         return read_records(self.records_path)
@@ -53,8 +60,10 @@ class RunFolder:
 
     def write_static(self, slug: str, table: np.ndarray) -> None:
         """Keep a molecule's static errors by frame (`FrameSums.table`)."""
-        with written_whole(self.path / "static" / f"{slug}.npy") as aside, aside.open("wb") as handle:
-            np.save(handle, table)
+        buffer = io.BytesIO()  # numpy's own file writing loses the reason when the disk is full
+        np.save(buffer, table)
+        with written_whole(self.path / "static" / f"{slug}.npy") as aside:
+            aside.write_bytes(buffer.getbuffer())
 
     def static_tables(self) -> dict[str, np.ndarray]:
         """Return static errors by frame of every molecule that has them."""
@@ -81,7 +90,7 @@ def open_run_folder(path: Path, question: dict[str, Any]) -> RunFolder:
     marker = path / "run.json"
     if marker.is_file():
         _check_same(path, _read_marker(marker), asked)
-    elif path.is_dir() and any(path.iterdir()):
+    elif path.is_dir() and any(entry.suffix != ".part" for entry in path.iterdir()):
         raise UserError(f"{path} is not empty and no run folder of ours; give --out another folder.")
     else:
         write_text_whole(marker, json.dumps(asked, indent=1, sort_keys=True) + "\n")
@@ -100,9 +109,21 @@ def _check_same(path: Path, begun: dict[str, Any], asked: dict[str, Any]) -> Non
     for key in sorted(set(was) | set(now)):
         if was.get(key) != now.get(key):
             raise UserError(
-                f"{path} was made with {key} = {was.get(key)}, asked is {now.get(key)}; "
+                f"{path} was made with {_difference(key, was.get(key), now.get(key))}; "
                 "give --out another folder, or the same settings to go on."
             )
+
+
+def _difference(key: str, was: Any, now: Any) -> str:
+    """Say what differs; of hashes, whose they are."""
+    kind, _, name = key.partition(".")
+    if kind == "molecules":
+        return f"other molecules: {name} {'is new' if was is None else 'is gone' if now is None else 'differs'}"
+    if kind == "frames":
+        return f"other reference frames of {name}"
+    if kind == "model_sha256":
+        return "another checkpoint of this name"
+    return f"{key.removeprefix('settings.')} = {was}, asked is {now}"
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from gmd26_md.evaluate import Question
+    from gmd26_md.protocols.cases import Case
     from gmd26_md.run_folder import RunFolder
-
-F = TypeVar("F", bound=Callable[..., Any])
+    from gmd26_md.tasks import Task
 
 _OPTIONS = (
     click.option("--model", required=True, help="A checkpoint file, or a calculator's name (gfn2-xtb)."),
@@ -30,55 +32,97 @@ _OPTIONS = (
 )
 
 
-def model_options(function: F) -> F:
-    """Add the options that every command on a model has."""
+@dataclass(frozen=True)
+class Asked:
+    """The options that every command on a model has, as given."""
+
+    model: str
+    task: str | None
+    molecules: Path | None
+    only: tuple[str, ...]
+    frames: Path | None
+    out: Path | None
+    device: str
+    dtype: str
+    engine: str
+    skip_unsupported: bool
+    as_json: bool
+    quiet: bool
+
+
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every command on a model has; the function gets them as one `Asked`, first."""
+
+    @functools.wraps(function)
+    def with_asked(**given: Any) -> Any:
+        asked = Asked(**{entry.name: given.pop(entry.name) for entry in fields(Asked)})
+        return function(asked, **given)
+
     for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+        with_asked = option(with_asked)
+    return with_asked
 
 
-def ask(
-    protocol: str,
-    *,
-    model: str,
-    task: str | None,
-    molecules: Path | None,
-    only: tuple[str, ...],
-    frames: Path | None,
-    device: str,
-    dtype: str,
-    engine: str,
-    skip_unsupported: bool,
-    n_frames: int | None,
-    show: Callable[[float, str], None],
-) -> Question:
-    """Open the model and its molecules."""
-    from gmd26_md.errors import UserError
+def ask(asked: Asked, *, n_frames: int | None, show: Callable[[float, str], None]) -> Question:
+    """Open the model and its molecules.
+
+    Parameters
+    ----------
+    n_frames
+        At most so many reference frames a molecule; all if None.
+    show
+        Told how far the reference minima are.
+    """
+    from gmd26_md.calculators.device import choose_device
     from gmd26_md.evaluate import Question
-    from gmd26_md.protocols.cases import cases_of_file, cases_of_task, refuse_unknown_elements
+    from gmd26_md.protocols.cases import refuse_unknown_elements
     from gmd26_md.protocols.subject import open_subject
 
-    subject = open_subject(model, device=device, dtype=dtype, engine=engine)
+    choose_device(asked.device, asked.dtype)  # complain before anything is computed, whatever the model
+    subject = open_subject(asked.model, device=asked.device, dtype=asked.dtype, engine=asked.engine)
 
     def preparing(fraction: float) -> None:
         show(0.0, f"reference minima: {100 * fraction:.0f} %")
 
-    if molecules is not None:
-        if task is not None or only:
-            raise UserError("--molecules stands alone; leave out --task and --only.")
-        cases = cases_of_file(molecules, subject.level_of_theory, on_progress=preparing)
+    if asked.molecules is not None:
+        cases = _user_cases(asked, asked.molecules, subject.level_of_theory, preparing)
         name = "user"
     else:
-        found = _task_of(task, subject.task, model)
-        data = _frames_folder(frames, subject.folder, subject.level_of_theory)
-        cases = cases_of_task(found, data, subject.level_of_theory, n_frames=n_frames, only=only, on_progress=preparing)
-        name = found.name
-    if not skip_unsupported:
-        refuse_unknown_elements(cases, subject.elements, Path(model).name)
+        task = _task_of(asked.task, subject.task, asked.model)
+        folder = _frames_folder(asked.frames, subject.folder, subject.level_of_theory)
+        cases = _task_cases(asked, task, folder, subject.level_of_theory, n_frames, preparing)
+        name = task.name
+    _refuse_equal_file_names(cases)
+    if not asked.skip_unsupported:
+        refuse_unknown_elements(cases, subject.elements, Path(asked.model).name)
     return Question(subject, name, cases)
 
 
-def _task_of(asked: str | None, trained: str | None, model: str) -> Any:
+def _user_cases(asked: Asked, path: Path, level: str, preparing: Callable[[float], None]) -> list[Case]:
+    from gmd26_md.errors import UserError
+    from gmd26_md.protocols.cases import cases_of_file
+
+    if asked.task is not None or asked.only or asked.frames is not None:
+        raise UserError("--molecules stands alone; leave out --task, --only and --frames, which choose from a task.")
+    return cases_of_file(path, level, on_progress=preparing)
+
+
+def _task_cases(
+    asked: Asked,
+    task: Task,
+    folder: Path | None,
+    level: str,
+    n_frames: int | None,
+    preparing: Callable[[float], None],
+) -> list[Case]:
+    from gmd26_md import molecules
+    from gmd26_md.protocols.cases import cases_of_task
+
+    only = tuple(dict.fromkeys(molecules.get(name).name for name in asked.only))  # "acetic acid" twice is once
+    return cases_of_task(task, folder, level, n_frames=n_frames, only=only, on_progress=preparing)
+
+
+def _task_of(asked: str | None, trained: str | None, model: str) -> Task:
     from gmd26_md import tasks
     from gmd26_md.errors import UserError
 
@@ -105,15 +149,29 @@ def _frames_folder(asked: Path | None, beside: Path | None, level: str) -> Path 
     return next((c for c in candidates if (c / level).is_dir()), None)
 
 
-def open_folder(out: Path | None, question: Question, protocol: str, settings: dict[str, Any]) -> RunFolder:
+def _refuse_equal_file_names(cases: Sequence[Case]) -> None:
+    """Raise if two molecules would write the same files."""
+    from gmd26_md.errors import UserError
+
+    seen: dict[str, str] = {}
+    for case in cases:
+        if case.slug in seen:
+            raise UserError(
+                f"molecules {seen[case.slug]!r} and {case.name!r} would both be written as {case.slug}; "
+                "give one of them another name."
+            )
+        seen[case.slug] = case.name
+
+
+def open_folder(asked: Asked, question: Question, protocol: str, settings: dict[str, Any]) -> RunFolder:
     """Open the run folder of a question; by default runs/<protocol>-<model>-<task>."""
     from gmd26_md.run_folder import open_run_folder
 
-    path = out or Path("runs") / f"{protocol}-{question.subject.name}-{question.task}"
+    path = asked.out or Path("runs") / f"{protocol}-{question.subject.name}-{question.task}"
     return open_run_folder(path, question.content(protocol, settings))
 
 
-def finish(folder: RunFolder, *, as_json: bool, quiet: bool) -> dict[str, Any]:
+def finish(asked: Asked, question: Question, folder: RunFolder) -> dict[str, Any]:
     """Write summary and table, print one of them, and return the summary."""
     from rich.console import Console
 
@@ -121,12 +179,22 @@ def finish(folder: RunFolder, *, as_json: bool, quiet: bool) -> dict[str, Any]:
     from gmd26_md.report.summary import summarise
     from gmd26_md.report.tables import render
 
-    summary = summarise(folder.records(), folder.static_tables())
+    summary = summarise(folder.records(), folder.static_tables(), _composition(question))
     folder.write_summary(summary, render(summary))
-    if as_json:
+    if asked.as_json:
         click.echo(strict_json.dumps(summary))
-    elif not quiet:
+    elif not asked.quiet:
         console = Console()
         click.echo(render(summary, width=max(console.width, 80), colour=console.is_terminal))
         click.echo(f"everything is in {folder.path}")
     return summary
+
+
+def _composition(question: Question) -> dict[str, Any] | None:
+    """Say whether the task's training compositions pin the energies of its unseen molecules, where that matters."""
+    if question.task == "user" or all(case.frames is None for case in question.cases):
+        return None
+    from gmd26_md import tasks
+    from gmd26_md.datasets.composition import composition_report
+
+    return composition_report(tasks.get(question.task))

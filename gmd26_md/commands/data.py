@@ -7,28 +7,34 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, NOT_NEGATIVE, POSITIVE
 
-@click.group()
+if TYPE_CHECKING:
+    from gmd26_md.tasks import Task
+
+
+@click.group(short_help="Make reference data, and small sets of it.")
 def command() -> None:
     """Make and look at reference data."""
 
 
-@command.command()
+@command.command(short_help="Sample and label what a task needs.")
 @click.option("--task", required=True, help="Every molecule that this task needs; see 'gmd26-md tasks'.")
 @click.option("--split", type=click.Choice(["all", "train", "ood"]), default="all", show_default=True)
 @click.option("--reference", default="gfn2-xtb", show_default=True, help="Level of theory.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
-@click.option("--temperature-K", default=500.0, show_default=True, help="Of the Langevin thermostat.")
-@click.option("--timestep-fs", default=1.0, show_default=True)
-@click.option("--equilibrate-ps", default=2.0, show_default=True)
-@click.option("--interval-fs", default=10.0, show_default=True, help="Between frames that are kept.")
-@click.option("--n-primary", default=2000, show_default=True, help="Frames of the primary trajectory.")
-@click.option("--n-secondary", default=500, show_default=True, help="Frames of the secondary trajectory.")
-@click.option("--seed", default=26, show_default=True)
-@click.option("--workers", default=os.cpu_count() or 1, show_default="all cores", help="Worker processes.")
+@click.option("--temperature-K", type=POSITIVE, default=500.0, show_default=True, help="Of the Langevin thermostat.")
+@click.option("--timestep-fs", type=POSITIVE, default=1.0, show_default=True)
+@click.option("--equilibrate-ps", type=NOT_NEGATIVE, default=2.0, show_default=True)
+@click.option("--interval-fs", type=POSITIVE, default=10.0, show_default=True, help="Between kept frames.")
+@click.option("--n-primary", type=AT_LEAST_ONE, default=2000, show_default=True, help="Primary frames.")
+@click.option("--n-secondary", type=AT_LEAST_ONE, default=500, show_default=True, help="Secondary frames.")
+@click.option("--seed", type=COUNT, default=26, show_default=True)
+@click.option("--workers", type=AT_LEAST_ONE, default=None, show_default="all cores", help="Worker processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def generate(
     task: str,
@@ -42,7 +48,7 @@ def generate(
     n_primary: int,
     n_secondary: int,
     seed: int,
-    workers: int,
+    workers: int | None,
     as_json: bool,
 ) -> int:
     """Sample and label the primary and the secondary trajectory of every molecule of a task.
@@ -53,9 +59,11 @@ def generate(
     from gmd26_md.commands.progress import generation_bar
     from gmd26_md.datasets.generate import generate as make
     from gmd26_md.datasets.sample import SamplingSettings
-    from gmd26_md.errors import unknown_name
+    from gmd26_md.errors import UserError, unknown_name
 
     asked = tasks.get(task)
+    if interval_fs < timestep_fs:
+        raise UserError(f"--interval-fs {interval_fs:g} is shorter than --timestep-fs {timestep_fs:g}; make it longer.")
     if reference != "gfn2-xtb":
         raise unknown_name("reference", reference, ["gfn2-xtb"])
     chosen = {"all": asked.molecules, "train": asked.train, "ood": asked.ood}[split]
@@ -74,7 +82,7 @@ def generate(
             out,
             level=reference,
             settings=settings,
-            n_workers=workers,
+            n_workers=workers or os.cpu_count() or 1,
             command=_this_command(),
             on_progress=show,
         )
@@ -90,15 +98,44 @@ def generate(
     return 1 if failed else 0
 
 
+@command.command(short_help="Copy a thin set of test frames, fit to travel.")
+@click.option("--task", required=True, help="Task whose molecules to take; see 'gmd26-md tasks'.")
+@click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+@click.option("--level", default="gfn2-xtb", show_default=True, help="Level of theory.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder; checkpoints look in ./frames.")
+@click.option("--n-frames", type=AT_LEAST_ONE, default=20, show_default=True, help="Frames a molecule.")
+def subset(task: str, data: Path, level: str, out: Path, n_frames: int) -> None:
+    """Write the minimum and a few evenly spread test frames of every molecule of a task that has them.
+
+    A checkpoint with such a folder beside it, named `frames`, gives a complete table on a machine without the data.
+    """
+    from gmd26_md import tasks
+    from gmd26_md.datasets.heldout import write_small_set
+    from gmd26_md.errors import UserError
+
+    asked = tasks.get(task)
+    if not (data / level).is_dir():
+        raise UserError(f"{data} has no folder {level} with reference data; make it with 'gmd26-md data generate'.")
+    if (out / level).exists():
+        raise UserError(
+            f"{out / level} is there already and is not written over; delete it, or give --out a new folder."
+        )
+    pairs = [(m, asked.split_of(m)) for m in asked.molecules]
+    written = write_small_set(data, level, pairs, out, n_frames, _this_command())
+    if not written:
+        raise UserError(f"{data / level} has no test frames of {task}; make them with 'gmd26-md data generate'.")
+    absent = [m.name for m, _ in pairs if m.slug not in {path.name for path in written}]
+    click.echo(f"{len(written)} of {len(pairs)} molecules, {n_frames} frames each at most, are in {out / level}.")
+    if absent:
+        click.echo(f"without test frames: {', '.join(absent)}")
+
+
 def _this_command() -> str:
     return shlex.join(["gmd26-md", *sys.argv[1:]])
 
 
-def _rank_report(task: object) -> dict[str, object]:
+def _rank_report(task: Task) -> dict[str, object]:
     """Say whether per-element energies can be told from the training compositions."""
     from gmd26_md.datasets.composition import composition_report
-    from gmd26_md.tasks import Task
 
-    if not isinstance(task, Task):
-        raise TypeError(f"want a Task, got {type(task)}")
     return composition_report(task)

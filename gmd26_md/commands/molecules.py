@@ -7,7 +7,7 @@ import json
 import click
 
 
-@click.command()
+@click.command(short_help="List the molecules of the benchmark.")
 @click.option("--family", default=None, help="Only this family.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(family: str | None, as_json: bool) -> None:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Callable[[float, str], None]]:
-    """Yield `show(fraction, words)`; on a terminal it moves a bar, elsewhere it is silent."""
+def bar(label: str, *, silent: bool = False) -> Iterator[Callable[[float, str], None]]:
+    """Yield `show(fraction, words)`; on a terminal it moves a bar, elsewhere (or if asked) it is silent."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if silent or not console.is_terminal:
         yield lambda fraction, words: None
         return
     progress = _columns(console)
@@ -39,7 +39,7 @@ def _columns(console: object) -> Progress:
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[words]}", markup=False),
         console=console,  # type: ignore[arg-type]
         transient=True,
     )

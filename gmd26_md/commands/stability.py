@@ -2,51 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from gmd26_md.commands.common import ask, finish, model_options, open_folder
+from gmd26_md.commands.common import Asked, ask, finish, model_options, open_folder
+from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, NOT_NEGATIVE, POSITIVE
 
 
-@click.command()
+@click.command(short_help="Run dynamics with a model: alive, conserved, true?")
 @model_options
 @click.option("--preset", default="quick", show_default=True, help="quick, standard or thorough.")
-@click.option("--temperature-K", type=float, default=None, help="Of the thermalisation.")
-@click.option("--timestep-fs", type=float, default=None)
-@click.option("--thermalise-ps", type=float, default=None, help="Langevin dynamics before the run proper.")
-@click.option("--friction-per-fs", type=float, default=None)
-@click.option("--nve-ps", type=float, default=None, help="Constant-energy dynamics.")
-@click.option("--save-every-fs", type=float, default=None, help="Between frames.")
-@click.option("--n-seeds", type=int, default=None, help="Runs a molecule.")
-@click.option("--seed", type=int, default=None, help="The first seed.")
-@click.option("--n-label-frames", type=int, default=None, help="Frames a run labelled with the reference.")
+@click.option("--temperature-K", type=POSITIVE, default=None, help="Of the thermalisation.")
+@click.option("--timestep-fs", type=POSITIVE, default=None)
+@click.option("--thermalise-ps", type=NOT_NEGATIVE, default=None, help="Langevin dynamics before the run proper.")
+@click.option("--friction-per-fs", type=NOT_NEGATIVE, default=None)
+@click.option("--nve-ps", type=POSITIVE, default=None, help="Constant-energy dynamics.")
+@click.option("--save-every-fs", type=POSITIVE, default=None, help="Between frames.")
+@click.option("--n-seeds", type=AT_LEAST_ONE, default=None, help="Runs a molecule.")
+@click.option("--seed", type=COUNT, default=None, help="The first seed.")
+@click.option("--n-label-frames", type=COUNT, default=None, help="Frames a run labelled with the reference.")
 @click.option("--reference", default=None, help="What labels them; by default the model's level of theory.")
-@click.option("--n-static-frames", type=int, default=0, show_default="all", help="Reference frames a molecule.")
-@click.option("--max-drift-meV-per-atom-per-ps", type=float, default=None, help="Threshold of 'drifting'.")
-@click.option("--max-force-ratio", type=float, default=None, help="Threshold of 'silent': relative force error.")
-@click.option("--max-true-energy-change-meV-per-atom", type=float, default=None, help="Threshold of 'silent'.")
-@click.option("--minutes", type=float, default=None, help="Time limit of the dynamics; what it cuts is censored.")
+@click.option("--n-static-frames", type=COUNT, default=0, show_default="all", help="Reference frames a molecule.")
+@click.option("--max-drift-meV-per-atom-per-ps", type=POSITIVE, default=None, help="Threshold of 'drifting'.")
+@click.option("--max-force-ratio", type=POSITIVE, default=None, help="Threshold of 'silent': relative force error.")
+@click.option("--max-true-energy-change-meV-per-atom", type=POSITIVE, default=None, help="Threshold of 'silent'.")
+@click.option("--minutes", type=POSITIVE, default=None, help="Time limit of the dynamics; what it cuts is censored.")
 def command(
-    model: str,
-    task: str | None,
-    molecules: Path | None,
-    only: tuple[str, ...],
-    frames: Path | None,
-    out: Path | None,
-    device: str,
-    dtype: str,
-    engine: str,
-    skip_unsupported: bool,
-    as_json: bool,
-    quiet: bool,
+    asked: Asked,
     preset: str,
     n_static_frames: int,
     max_drift_mev_per_atom_per_ps: float | None,
     max_force_ratio: float | None,
     max_true_energy_change_mev_per_atom: float | None,
     minutes: float | None,
+    reference: str | None,
     **changed: Any,
 ) -> None:
     """Thermalise, run at constant energy, and judge: alive, conserved, and true by the reference's labels.
@@ -68,23 +58,11 @@ def command(
         "true_energy_change_max_meV_per_atom": max_true_energy_change_mev_per_atom,
     }
     thresholds = replace(Thresholds(), **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-    with bar("stability") as show:
-        question = ask(
-            "stability",
-            model=model,
-            task=task,
-            molecules=molecules,
-            only=only,
-            frames=frames,
-            device=device,
-            dtype=dtype,
-            engine=engine,
-            skip_unsupported=skip_unsupported,
-            n_frames=n_static_frames or None,
-            show=show,
-        )
-        asked = {"stability": asdict(settings), "thresholds": asdict(thresholds), "n_static_frames": n_static_frames}
-        folder = open_folder(out, question, "stability", asked)
+    with bar("stability", silent=asked.quiet) as show:
+        question = ask(asked, n_frames=n_static_frames or None, show=show)
+        settings = replace(settings, reference=evaluate.reference_of(question, reference))
+        wanted = {"stability": asdict(settings), "thresholds": asdict(thresholds), "n_static_frames": n_static_frames}
+        folder = open_folder(asked, question, "stability", wanted)
         evaluate.measure_static_errors(question, folder, n_static_frames, show)
         evaluate.measure_stability(question, folder, settings, thresholds, minutes=minutes, show=show)
-    finish(folder, as_json=as_json, quiet=quiet)
+    finish(asked, question, folder)

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gmd26_md.commands.numbers import COUNT, POSITIVE
+
 if TYPE_CHECKING:
     from gmd26_md.training.loop import Progress
 
 
-@click.command()
+@click.command(short_help="Train a family of models on a task.")
 @click.option("--family", required=True, help="Family of models; see 'gmd26-md families'.")
 @click.option("--task", required=True, help="Task; see 'gmd26-md tasks'.")
 @click.option("--recipe", type=click.Path(path_type=Path), default=None, help="Recipe file in place of the family's.")
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
 @click.option("--level", default="gfn2-xtb", show_default=True, help="Level of theory of the data.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="By default training-runs/<family>-<task>.")
-@click.option("--minutes", type=float, default=None, help="Time budget; the learning rate anneals within it.")
-@click.option("--seed", type=int, default=None)
+@click.option("--minutes", type=POSITIVE, default=None, help="Time budget; the learning rate anneals within it.")
+@click.option("--seed", type=COUNT, default=None)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(

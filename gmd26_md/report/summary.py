@@ -10,9 +10,12 @@ import numpy as np
 
 from gmd26_md.observables.errors import FrameSums, pooled_with_spread
 from gmd26_md.observables.statistics import Spread, mean_of_all, spreads
-from gmd26_md.records import VERDICTS, Record
+from gmd26_md.records import SPLITS, VERDICTS, Record
 
-SPLITS = ("id", "ood", "user")
+TITLES = {"id": "ID", "ood": "OOD", "user": "yours"}
+ALIVE = ("faithful", "silent", "drifting", "censored")
+"""Verdicts of runs that had not failed when they ended."""
+
 # Numbers of a stability run that are averaged; those that are None (it did not happen) are left out and counted.
 _DYNAMIC = (
     "alive_ps",
@@ -33,7 +36,9 @@ _RELAXATION = (
 )
 
 
-def summarise(records: Sequence[Record], static: dict[str, np.ndarray]) -> dict[str, Any]:
+def summarise(
+    records: Sequence[Record], static: dict[str, np.ndarray], composition: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the summary of a folder's records; JSON-safe but for NaN, which stays.
 
     Parameters
@@ -42,20 +47,76 @@ def summarise(records: Sequence[Record], static: dict[str, np.ndarray]) -> dict[
         Any protocols, one model.
     static
         Static errors by frame, (n_frames, 8) by molecule slug, for pooling with a spread over molecules and frames.
+    composition
+        What the task's training compositions say of energy offsets (`datasets.composition`), kept as it is.
     """
     if not records:
         return {"n_records": 0, "splits": {}}
     first = records[0]
+    splits = {s: _split([r for r in records if r.split == s], static) for s in SPLITS if _any(records, s)}
     return {
+        "answer": answer(splits),
         "model": first.model,
         "model_sha256": first.model_sha256,
         "family": first.family,
         "task": first.task,
         "device": first.device,
+        "versions": first.versions,
         "n_records": len(records),
-        "splits": {s: _split([r for r in records if r.split == s], static) for s in SPLITS if _any(records, s)},
-        "failures": [_failure(r) for r in records if r.protocol == "stability" and r.verdict != "faithful"],
+        "settings": _settings(records),
+        "splits": splits,
+        "composition": composition,
+        "failures": [_failure(r) for r in records if _failed(r)],
     }
+
+
+def answer(splits: dict[str, Any]) -> str:
+    """Return what came out, in a sentence: runs alive, runs faithful by split, and the other verdicts."""
+    parts = []
+    tested = {s: found["stability"] for s, found in splits.items() if "stability" in found}
+    if tested:
+        counts: Counter[str] = Counter()
+        for found in tested.values():
+            counts.update(found["verdicts"])
+        n_runs = sum(found["n_runs"] for found in tested.values())
+        parts.append(f"alive {sum(counts[v] for v in ALIVE)} of {n_runs} runs")
+        parts.append("faithful " + _by_split(tested, "verdicts", "faithful"))
+        others = [f"{v} {counts[v]}" for v in VERDICTS if v != "faithful" and counts[v]]
+        parts.append(", ".join(others) or "nothing else")
+    for start in sorted({start for found in splits.values() for start in found.get("relaxation", {})}):
+        relaxed = {s: found["relaxation"][start] for s, found in splits.items() if start in found.get("relaxation", {})}
+        parts.append(f"relaxed from the {start}, agrees " + _by_split(relaxed, "judgements", "agrees"))
+    if not parts:
+        errors = {s: f["static_errors"]["force_mae_eV_per_A"]["value"] for s, f in splits.items() if _has_errors(f)}
+        parts = ["force MAE " + ", ".join(f"{value:.4f} eV/Å {TITLES[s]}" for s, value in errors.items())]
+    return "; ".join(parts)
+
+
+def _by_split(found: dict[str, Any], counts: str, name: str) -> str:
+    return ", ".join(f"{part[counts].get(name, 0)} of {part['n_runs']} {TITLES[s]}" for s, part in found.items())
+
+
+def _has_errors(split: dict[str, Any]) -> bool:
+    return "static_errors" in split
+
+
+def _settings(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the settings of each protocol, as its first record has them."""
+    found: dict[str, Any] = {}
+    for r in records:
+        found.setdefault(r.protocol, r.settings)
+    return found
+
+
+def _failed(record: Record) -> bool:
+    if record.protocol == "stability":
+        return record.verdict != "faithful"
+    return record.protocol == "relaxation" and _judgement(record) != "agrees"
+
+
+def _judgement(record: Record) -> str:
+    """Return how a relaxation was judged: its verdict where it could not be made, else as its reason begins."""
+    return record.verdict or record.reason.split(":")[0]
 
 
 def _any(records: Sequence[Record], split: str) -> bool:
@@ -76,7 +137,7 @@ def _split(records: list[Record], static: dict[str, np.ndarray]) -> dict[str, An
         chosen = [r for r in relaxed if r.settings["start"] == start]
         found.setdefault("relaxation", {})[start] = {
             "n_runs": len(chosen),
-            "judgements": dict(Counter(r.reason.split(":")[0] for r in chosen)),
+            "judgements": dict(Counter(_judgement(r) for r in chosen)),
             "metrics": _means(chosen, _RELAXATION),
         }
     return found
@@ -96,7 +157,7 @@ def _stability(runs: list[Record]) -> dict[str, Any]:
         "n_seeds": len({r.seed for r in runs}),
         "verdicts": {v: counts[v] for v in VERDICTS if counts[v]},
         "faithful_fraction": _spread(_fraction(runs, "faithful")),
-        "alive_fraction": _spread(_fraction(runs, "faithful", "silent", "drifting", "censored")),
+        "alive_fraction": _spread(_fraction(runs, *ALIVE)),
         "metrics": means,
     }
 
@@ -140,11 +201,13 @@ def _spread(spread: Spread) -> dict[str, Any]:
 
 def _failure(record: Record) -> dict[str, Any]:
     keys = ("failed_at_ps", "path_force_mae_eV_per_A", "energy_drift_meV_per_atom_per_ps")
-    return {
+    start = {"start": record.settings["start"]} if record.protocol == "relaxation" else {}
+    return start | {
+        "protocol": record.protocol,
         "molecule": record.molecule,
         "split": record.split,
         "seed": record.seed,
-        "verdict": record.verdict,
+        "verdict": _judgement(record) if record.protocol == "relaxation" else record.verdict,
         "reason": record.reason,
         "trajectory": record.trajectory,
         **{key: record.metrics.get(key) for key in keys},

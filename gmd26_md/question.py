@@ -1,0 +1,142 @@
+"""What is asked of a model, and the parts of a record that follow from it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gmd26_md.errors import UserError, unknown_name
+from gmd26_md.observables.verdict import Evidence
+from gmd26_md.protocols.cases import Case
+from gmd26_md.protocols.subject import Subject
+from gmd26_md.records import Record, run_key, structure_sha256
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model, and the molecules to try it on.
+
+    Attributes
+    ----------
+    subject
+        The model.
+    task
+        Name of the task, or "user" for structures of the user's own.
+    cases
+        The molecules.
+    """
+
+    subject: Subject
+    task: str
+    cases: Sequence[Case]
+
+    def content(self, protocol: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return what makes this question that one, for the run folder."""
+        return {
+            "protocol": protocol,
+            "model": self.subject.name,
+            "model_sha256": self.subject.sha256,
+            "task": self.task,
+            "molecules": {c.slug: structure_of(c) for c in self.cases},
+            "frames": {c.slug: _frames_digest(c) for c in self.cases},
+            "dtype": self.subject.dtype,
+            "engine": self.subject.engine,
+            "settings": settings,
+        }
+
+    def key(self, case: Case, protocol: str, settings: dict[str, Any], seed: int) -> str:
+        """Return the key that the record of a run will have, known before the run."""
+        return run_key(protocol, self.subject.sha256, case.name, structure_of(case), settings, seed)
+
+    def record(
+        self,
+        case: Case,
+        protocol: str,
+        settings: dict[str, Any],
+        *,
+        seed: int = 0,
+        metrics: dict[str, Any] | None = None,
+        **rest: Any,
+    ) -> Record:
+        """Return the record of a run; `rest` are further fields of `Record`."""
+        subject = self.subject
+        return Record(
+            model=subject.name,
+            model_sha256=subject.sha256,
+            family=subject.family,
+            molecule=case.name,
+            formula=case.formula,
+            split=case.split,
+            task=self.task,
+            protocol=protocol,
+            settings=settings,
+            seed=seed,
+            metrics=metrics or {},
+            versions=versions(),
+            device=f"{subject.device} {subject.dtype} {subject.engine}",
+            structure_sha256=structure_of(case),
+            **rest,
+        )
+
+    def refusal(self, case: Case) -> Evidence | None:
+        """Return the evidence of a case that cannot be run, or None."""
+        if not self.knows(case):
+            return Evidence(unsupported=f"{self.subject.name} does not know all elements of {case.formula}")
+        if case.minimum is None:
+            return Evidence(error="the reference found no minimum to start from")
+        return None
+
+    def knows(self, case: Case) -> bool:
+        """Tell whether the model knows all elements of a case."""
+        return self.subject.elements is None or set(case.numbers.tolist()) <= self.subject.elements
+
+
+def reference_of(question: Question, asked: str | None) -> str:
+    """Return what labels the runs: as asked, or the level of theory of the model's own training.
+
+    Raises
+    ------
+    UserError
+        If no calculator of that name or file is at hand.
+    """
+    from gmd26_md.calculators import families
+
+    name = asked or question.subject.level_of_theory
+    known = families.engine_names()
+    if name in known or Path(name).is_file():
+        return name
+    if asked:
+        raise unknown_name("reference", asked, known)
+    raise UserError(
+        f"{question.subject.name} was trained on {name}, which cannot be computed here; "
+        f"name a reference that can with --reference: {', '.join(known)}."
+    )
+
+
+def structure_of(case: Case) -> str:
+    """Return the hash of the geometry that a case starts from."""
+    positions = case.structure.positions if case.minimum is None else case.minimum.positions[0]
+    return structure_sha256(case.numbers, np.asarray(positions))
+
+
+def _frames_digest(case: Case) -> str | None:
+    """Return a hash of a case's reference frames, so that errors on other frames are another question."""
+    if case.frames is None:
+        return None
+    digest = hashlib.sha256()
+    for array in (case.frames.positions, case.frames.energies, case.frames.forces):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a record rests on."""
+    names = ("gmd26-md", "ase", "torch", "tblite", "numpy", "mace-torch", "schnetpack")
+    return {name: version(name) for name in names} | {"python": sys.version.split()[0]}

@@ -1,0 +1,128 @@
+"""Many models in one table: static errors in the published columns beside what dynamics says of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from gmd26_md.errors import UserError
+from gmd26_md.report.published import COLUMNS, SOURCE, STATIC_ERRORS
+
+FORMATS = ("text", "markdown", "csv")
+PAIR = ("id", "ood")
+
+# heading, section of a split's summary, key, digits, factor
+_OURS: tuple[tuple[str, str, str, int, float], ...] = (
+    ("F MAE, eV/Å", "static_errors", "force_mae_eV_per_A", 4, 1.0),
+    ("cos", "static_errors", "force_cosine", 4, 1.0),
+    ("F mag MAE, eV/Å", "static_errors", "force_magnitude_mae_eV_per_A", 4, 1.0),
+    ("E MAE, eV", "static_errors", "energy_mae_eV", 3, 1.0),
+    ("E MAE offset removed, eV", "static_errors", "energy_offset_removed_mae_eV", 3, 1.0),
+    ("alive, %", "stability", "alive_fraction", 0, 100.0),
+    ("faithful, %", "stability", "faithful_fraction", 0, 100.0),
+    ("drift, meV/atom/ps", "dynamics", "absolute_energy_drift_meV_per_atom_per_ps", 3, 1.0),
+)
+
+
+def compare(summaries: Sequence[dict[str, Any]], *, published: bool = True) -> list[list[str]]:
+    """Return the table: the heading, a row a model, then the published rows of the task.
+
+    Summaries of one model (its static errors in one folder, its dynamics in another) share a row; where two have the
+    same part, the first given counts.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to compare, or the summaries are of different tasks.
+    """
+    tested = [s for s in summaries if s.get("splits")]
+    if not tested:
+        raise UserError("none of these run folders has a record; run a protocol first.")
+    tasks = sorted({str(s["task"]) for s in tested})
+    if len(tasks) > 1:
+        raise UserError(f"these runs are of different tasks ({', '.join(tasks)}); make one table a task.")
+    splits = PAIR if tasks != ["user"] else ("user",)
+    rows = [_heading(splits)]
+    for group in _by_model(tested):
+        rows.append([_label(group), *_cells(_merged(group, splits), splits)])
+    if published and splits == PAIR:
+        rows += [_published_row(name, values) for name, values in STATIC_ERRORS.get(tasks[0], {}).items()]
+    return rows
+
+
+def written(rows: Sequence[Sequence[str]], form: str) -> str:
+    """Return the table as text, Markdown or CSV."""
+    if form == "csv":
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows(rows)
+        return out.getvalue()
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    if form == "markdown":
+        lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        rule = "|" + "|".join([" --- "] + [" ---: "] * (len(widths) - 1)) + "|"
+        return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+    padded = [
+        [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)] for row in rows
+    ]
+    return "\n".join("  ".join(row).rstrip() for row in padded) + "\n"
+
+
+def _heading(splits: tuple[str, ...]) -> list[str]:
+    if len(splits) == 1:
+        return ["model", *[name for name, *_ in _OURS]]
+    return ["model", *[f"{name}, {split.upper()}" for name, *_ in _OURS for split in splits]]
+
+
+def _by_model(summaries: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for s in summaries:
+        groups.setdefault(str(s["model_sha256"]), []).append(s)
+    return list(groups.values())
+
+
+def _label(group: Sequence[dict[str, Any]]) -> str:
+    return f"{group[0]['model']} ({group[0]['family']})"
+
+
+def _merged(group: Sequence[dict[str, Any]], splits: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return the parts of each split, each from the first summary that has it."""
+    found: dict[str, dict[str, Any]] = {split: {} for split in splits}
+    for summary in group:
+        for split in splits:
+            parts = summary["splits"].get(split, {})
+            for name in ("static_errors", "stability"):
+                if name in parts:
+                    found[split].setdefault(name, parts[name])
+    for parts in found.values():
+        parts["dynamics"] = parts.get("stability", {}).get("metrics", {})
+    return found
+
+
+def _cells(parts: dict[str, dict[str, Any]], splits: tuple[str, ...]) -> list[str]:
+    return [
+        _cell(parts[split].get(section, {}).get(key), digits, factor)
+        for _, section, key, digits, factor in _OURS
+        for split in splits
+    ]
+
+
+def _cell(spread: dict[str, Any] | None, digits: int, factor: float) -> str:
+    """Return "0.0292 ± 0.0012"; - for what was not measured."""
+    if spread is None:
+        return "-"
+    value, error = factor * float(spread["value"]), factor * float(spread["standard_error"])
+    if not math.isfinite(value):
+        return "not finite"
+    return f"{value:.{digits}f} ± {error:.{digits}f}" if math.isfinite(error) else f"{value:.{digits}f}"
+
+
+def _published_row(name: str, values: tuple[tuple[float, float], ...]) -> list[str]:
+    digits = {key: d for _, _, key, d, _ in _OURS}
+    known = dict(zip(COLUMNS, values, strict=True))
+    cells = []
+    for _, _, key, *_ in _OURS:
+        cells += [f"{v:.{digits[key]}f}" for v in known[key]] if key in known else ["-", "-"]
+    return [f"{name} ({SOURCE})", *cells]
