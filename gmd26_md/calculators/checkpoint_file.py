@@ -69,9 +69,9 @@ def read(path: Path) -> Contents:
         If the path is no file, or the file is no checkpoint, is damaged, or is of a newer format.
     """
     content = _bytes_of(path)
-    _check_archive(path, content)
+    sound = _checked_archive(path, content)
     try:
-        payload = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        payload = torch.load(sound, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle may raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path} is damaged and cannot be read ({reason}); copy or train it again.") from error
@@ -101,24 +101,32 @@ def no_such_file(path: Path) -> UserError:
     return UserError(f"{path} does not exist; {close}")
 
 
-def _check_archive(path: Path, content: bytes) -> None:
-    """Raise unless the bytes are an undamaged archive whose pickle holds nothing but plain tensors."""
+def _checked_archive(path: Path, content: bytes) -> io.BytesIO:
+    """Return a fresh archive of the same records, or raise unless they are undamaged and nothing but plain tensors.
+
+    torch's own reader compares no checksums, and where an archive contradicts itself it may see other records than
+    were checked here (or memory that nobody wrote). So it is given a new archive, of the very bytes that were checked.
+    """
     if not content.startswith(b"PK"):
         raise UserError(f"{path} is not a gmd26-md checkpoint: it is {_kind_of(content)}; {_CURE}.")
+    sound = io.BytesIO()
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            broken = archive.testzip()  # compares every record with its checksum, which torch does not
-            if broken is not None:
-                raise UserError(f"{path} is damaged: record {broken!r} fails its checksum; copy or train it again.")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(sound, "w") as fresh:
             _check_pickle(path, archive)
+            for name in archive.namelist():
+                fresh.writestr(name, archive.read(name))  # read compares the record with its checksum
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, IndexError) as error:
         raise UserError(f"{path} is truncated or damaged ({error}); copy or train it again.") from error
+    sound.seek(0)
+    return sound
 
 
 def _check_pickle(path: Path, archive: zipfile.ZipFile) -> None:
     names = archive.namelist()
     pickles = [name for name in names if name.endswith("/data.pkl")]
-    if len(pickles) != 1 or any(name.endswith("/constants.pkl") for name in names):
+    packed = any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist())  # torch never does
+    script = any(name.endswith("/constants.pkl") for name in names)
+    if len(pickles) != 1 or len(set(names)) != len(names) or packed or script:
         raise UserError(f"{path} is not a gmd26-md checkpoint: it is another kind of archive; {_CURE}.")
     imports = dict.fromkeys(_imports_of(archive.read(pickles[0])))  # in order: a whole model's own class is first
     foreign = [name for name in imports if name not in _PLAIN]
