@@ -6,14 +6,12 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gmd26_md.datasets import store, worker
 from gmd26_md.datasets.sample import SamplingSettings, settings_of
-from gmd26_md.errors import UserError
 from gmd26_md.molecules import Molecule
 from gmd26_md.reference.pool import one_thread_workers, spawn_context
 
@@ -112,12 +110,7 @@ def _follow(
         _drain(messages, ledger)
         for future in finished:
             slug = futures[future].slug
-            try:
-                statuses[slug] = future.result()
-            except BrokenProcessPool as problem:
-                raise UserError(
-                    "a worker process died (out of memory, or killed); run the same command to go on."
-                ) from problem
+            statuses[slug] = future.result()
             ledger.fractions[slug] = 1.0
             ledger.done.add(slug)
         on_progress(ledger.progress())

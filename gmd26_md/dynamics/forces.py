@@ -71,6 +71,7 @@ class _BoundPotential:
         self._provider = provider
         self._numbers = list(numbers)
         self._layout = Layout.of(numbers, provider.model_device)
+        self._system_idx = self._layout.system_idx.to(provider.device)
         empty = torch.zeros((len(self._layout.numbers), 3), dtype=provider.dtype, device=provider.model_device)
         self._constant = provider.potential.reference_energy(self._layout.batch(empty, 0.0)).to(provider.device)
 
@@ -79,7 +80,10 @@ class _BoundPotential:
         at = positions.to(device=self._provider.model_device, dtype=self._provider.dtype)
         energy, forces = energy_and_forces(potential, self._layout.batch(at, potential.cutoff))
         home = positions.device
-        return energy.to(home).to(torch.float64) + self._constant, forces.to(home).to(torch.float64)
+        total, forces = energy.to(home).to(torch.float64) + self._constant, forces.to(home).to(torch.float64)
+        # an atom that is nowhere has no pairs, so that a potential may answer with finite numbers
+        lost = torch.zeros_like(total).index_add(0, self._system_idx, 0.0 * positions.sum(-1))  # 0 or NaN
+        return total + lost, forces + lost[self._system_idx, None]
 
     def only(self, chosen: Sequence[int]) -> BoundForces:
         """See `BoundForces.only`."""

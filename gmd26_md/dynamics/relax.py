@@ -108,10 +108,14 @@ class _State:
         """Sum (n_atoms,) over each system."""
         return torch.zeros_like(self.dt).index_add(0, self.idx, atoms)
 
+    def largest(self, atoms: Tensor) -> Tensor:
+        """Return the largest of (n_atoms,), none negative, in each system, (n_systems,); NaN stays NaN."""
+        return torch.zeros_like(self.dt).scatter_reduce(0, self.idx, atoms, "amax")
+
     def fmax(self) -> Tensor:
         """Return the largest force on an atom of each system, (n_systems,), eV/Å; NaN stays NaN."""
         size = self.f.norm(dim=-1)
-        return torch.zeros_like(self.dt).index_reduce(0, self.idx, size, "amax")
+        return self.largest(size)
 
     def moving(self) -> Tensor:
         """Return which systems still move: not converged and all finite."""
@@ -166,7 +170,7 @@ def _advance(state: _State, moving: Tensor) -> None:
     steer = (alpha * size_v / size_f.clamp(min=1e-30))[state.idx, None]
     v = (1.0 - alpha)[state.idx, None] * v + steer * state.f
     move = dt * v
-    longest = torch.zeros_like(state.dt).index_reduce(0, state.idx, move.norm(dim=-1), "amax")
+    longest = state.largest(move.norm(dim=-1))
     scale = (_MAX_MOVE_A / longest.clamp(min=1e-30)).clamp(max=1.0)[state.idx, None]
     on = moving[state.idx, None]
     state.x = torch.where(on, x + scale * move, state.x)

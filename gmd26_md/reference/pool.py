@@ -9,11 +9,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
 from typing import Any
+
+from gmd26_md.errors import UserError
 
 
 def spawn_context() -> SpawnContext:
@@ -21,10 +25,11 @@ def spawn_context() -> SpawnContext:
     return multiprocessing.get_context("spawn")
 
 
+@contextmanager
 def one_thread_workers(
     n_workers: int, prepare: Callable[..., None] | None = None, *arguments: Any
-) -> ProcessPoolExecutor:
-    """Return a pool of worker processes with one thread each.
+) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of worker processes with one thread each, for a `with` statement.
 
     Parameters
     ----------
@@ -32,8 +37,17 @@ def one_thread_workers(
         How many.
     prepare, arguments
         Called once in each fresh worker.
+
+    Raises
+    ------
+    UserError
+        If a worker process died.
     """
-    return ProcessPoolExecutor(n_workers, spawn_context(), _begin, (prepare, arguments))
+    try:
+        with ProcessPoolExecutor(n_workers, spawn_context(), _begin, (prepare, arguments)) as pool:
+            yield pool
+    except BrokenProcessPool as problem:
+        raise UserError("a worker process died (out of memory, or killed); run the same command to go on.") from problem
 
 
 def _begin(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
