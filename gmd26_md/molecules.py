@@ -135,21 +135,21 @@ def structure_from_smiles(smiles: str, *, seed: int = EMBEDDING_SEED, n_conforme
         If the SMILES does not parse or cannot be embedded.
     """
     from rdkit import Chem
-    from rdkit.Chem import AllChem
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
     parsed = Chem.MolFromSmiles(smiles)
     if parsed is None:
         raise UserError(f"SMILES {smiles!r} does not parse; write it as for example 'OC(=O)CC'.")
     molecule = Chem.AddHs(parsed)
-    settings = AllChem.ETKDGv3()
+    settings = rdDistGeom.ETKDGv3()
     settings.randomSeed = seed
     settings.numThreads = 1
-    conformers = list(AllChem.EmbedMultipleConfs(molecule, n_conformers, settings))
+    conformers = list(rdDistGeom.EmbedMultipleConfs(molecule, n_conformers, settings))
     if not conformers:
         raise UserError(f"SMILES {smiles!r} has no 3D embedding; give a structure file instead.")
     energies = [
         energy if converged == 0 else energy + 1e3  # an unconverged one is the last choice
-        for converged, energy in AllChem.MMFFOptimizeMoleculeConfs(molecule, numThreads=1, maxIters=2000)
+        for converged, energy in rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, numThreads=1, maxIters=2000)
     ]
     best = conformers[energies.index(min(energies))]
     positions = molecule.GetConformer(best).GetPositions().round(4)

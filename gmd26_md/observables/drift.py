@@ -40,7 +40,7 @@ def fitted_line(values: Floats, times: Floats) -> Line:
     return Line(slope, float(np.sqrt(np.mean((rise - slope * run) ** 2))))
 
 
-def change_meV_per_atom(energy: Floats, n_atoms: int) -> Floats:  # noqa: N802 - the unit is meV
+def change_meV_per_atom(energy: Floats, n_atoms: int) -> Floats:
     """Return E(t) - E(0) of an energy (n_frames,) in eV, (n_frames,), meV/atom."""
     energy = np.asarray(energy, dtype=np.float64)
     with np.errstate(invalid="ignore"):

@@ -50,7 +50,7 @@ class Limits:
         Bonded, in the graph at the end and for a proton on its acceptor: `BOND_TOLERANCE`.
     """
 
-    bond_change_A: float = 0.5  # noqa: N815 - the unit is Å
+    bond_change_A: float = 0.5
     broken_radii: float = 1.5
     clash_radii: float = 0.7
     new_bond_radii: float = 1.2

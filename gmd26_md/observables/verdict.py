@@ -53,15 +53,15 @@ class Thresholds:
     """
 
     temperature_max_ratio: float = 5.0
-    temperature_floor_K: float = 1000.0  # noqa: N815 - the unit is K
-    drift_max_meV_per_atom_per_ps: float = 5.0  # noqa: N815 - the unit is meV
-    energy_rms_max_meV_per_atom: float = 5.0  # noqa: N815
-    energy_change_max_meV_per_atom: float = 20.0  # noqa: N815
+    temperature_floor_K: float = 1000.0
+    drift_max_meV_per_atom_per_ps: float = 5.0
+    energy_rms_max_meV_per_atom: float = 5.0
+    energy_change_max_meV_per_atom: float = 20.0
     force_ratio_max: float = 0.2
-    true_energy_change_max_meV_per_atom: float = 10.0  # noqa: N815
+    true_energy_change_max_meV_per_atom: float = 10.0
     topology: Limits = field(default_factory=Limits)
 
-    def temperature_limit_K(self, target_temperature_K: float) -> float:  # noqa: N802
+    def temperature_limit_K(self, target_temperature_K: float) -> float:
         """Return the kinetic temperature above which a run has exploded, K."""
         return max(self.temperature_max_ratio * target_temperature_K, self.temperature_floor_K)
 
@@ -113,15 +113,15 @@ class Evidence:
     cut: bool = False
     finite: bool | None = None
     nonfinite: Failure | None = None
-    target_temperature_K: float | None = None  # noqa: N815 - the unit is K
-    temperature_max_K: float | None = None  # noqa: N815
+    target_temperature_K: float | None = None
+    temperature_max_K: float | None = None
     too_hot_at_ps: float | None = None
     topology: TopologyReport | None = None
-    energy_drift_meV_per_atom_per_ps: float | None = None  # noqa: N815 - the unit is meV
-    energy_rms_meV_per_atom: float | None = None  # noqa: N815
-    energy_change_max_meV_per_atom: float | None = None  # noqa: N815
+    energy_drift_meV_per_atom_per_ps: float | None = None
+    energy_rms_meV_per_atom: float | None = None
+    energy_change_max_meV_per_atom: float | None = None
     force_ratio: float | None = None
-    true_energy_change_max_meV_per_atom: float | None = None  # noqa: N815
+    true_energy_change_max_meV_per_atom: float | None = None
     n_reference_labels: int = 0
 
     @property
