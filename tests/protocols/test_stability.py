@@ -1,0 +1,220 @@
+"""The verdict of a run: made by the engine on springs, or by hand where it must go wrong."""
+
+import numpy as np
+import pytest
+
+from gmd26_md.dynamics.engine import Run
+from gmd26_md.errors import UserError
+from gmd26_md.observables.verdict import Thresholds
+from gmd26_md.protocols import stability
+from gmd26_md.protocols.stability import Settings, analyse, frames_to_label, joined, label_job, preset
+from gmd26_md.reference.labels import Labels
+from gmd26_md.trajectory import Trajectory
+
+LIMITS = Thresholds()
+SHORT = Settings(thermalise_ps=0.1, nve_ps=0.2, save_every_fs=5.0, n_label_frames=11, temperature_K=100.0)
+
+
+@pytest.fixture(scope="module")
+def real_run(water, springs) -> Run:
+    return stability.run(springs(), [(water, 0)], SHORT, LIMITS)[0]
+
+
+def labels_of(run, label_with_springs, settings=SHORT, force_scale=1.0, energy_ramp=0.0):
+    job = label_job(run, settings)
+    energies, forces = label_with_springs(job.numbers, job.positions)
+    return Labels(energies + energy_ramp * np.linspace(0, 1, len(energies)), force_scale * forces, {})
+
+
+def made_by_hand(water, n_frames, n_bad, *, nvt_frames=1, stopped=None, stopped_at_fs=None, every_fs=5.0):
+    """A run at rest that has its first bad frame after the good ones."""
+
+    def part(name, n, start_fs):
+        return Trajectory(
+            numbers=water.numbers,
+            time_fs=start_fs + every_fs * np.arange(n),
+            positions=np.repeat(water.minimum.positions, n, axis=0),
+            velocities=np.full((n, 3, 3), 0.001),
+            energies=np.full(n, -5.0),
+            forces=np.full((n, 3, 3), 0.1),
+            info={"segment": name},
+        )
+
+    frames = {"nvt": part("nvt", nvt_frames, 0.0)}
+    if n_frames:
+        nve = part("nve", n_frames, every_fs * (nvt_frames - 1))
+        for array in (nve.positions, nve.velocities, nve.energies, nve.forces):
+            array[n_frames - n_bad :] = np.nan
+        frames["nve"] = nve
+    return Run("water-seed0", frames, stopped, stopped_at_fs, None if stopped is None else "a reason", 1)
+
+
+def perfect(run, settings):
+    chosen = frames_to_label(run, settings)
+    nve = run.frames["nve"]
+    return Labels(nve.energies[chosen] - 2000.0, nve.forces[chosen], {})
+
+
+def test_a_model_that_is_its_own_reference_is_faithful(water, real_run, label_with_springs):
+    judged = analyse(water, real_run, labels_of(real_run, label_with_springs), SHORT, LIMITS)
+    assert judged.verdict.name == "faithful", judged.verdict.reason
+    assert judged.metrics["failed_at_ps"] is None
+    assert judged.metrics["alive_ps"] == pytest.approx(0.3)
+    assert judged.metrics["path_force_mae_eV_per_A"] < 1e-10
+    assert len(judged.along["time_ps"]) == 11
+    assert judged.along["time_ps"][0] == pytest.approx(0.1)
+    assert judged.along["time_ps"][-1] == pytest.approx(0.3)
+    assert max(judged.along["force_mae_eV_per_A"]) < 1e-10
+
+
+@pytest.mark.parametrize("wrong", [{"force_scale": 1.5}, {"energy_ramp": 0.1}])
+def test_wrong_forces_or_a_wandering_true_energy_are_silent(water, real_run, label_with_springs, wrong):
+    labels = labels_of(real_run, label_with_springs, **wrong)
+    assert analyse(water, real_run, labels, SHORT, LIMITS).verdict.name == "silent"
+
+
+def test_a_constant_offset_of_the_reference_energy_is_no_fault(water, real_run, label_with_springs):
+    labels = labels_of(real_run, label_with_springs)
+    moved = Labels(labels.energies - 5000.0, labels.forces, {})
+    assert analyse(water, real_run, moved, SHORT, LIMITS).verdict.name == "faithful"
+
+
+def test_without_labels_nothing_is_faithful(water, real_run):
+    judged = analyse(water, real_run, None, SHORT, LIMITS)
+    assert judged.verdict.name == "censored"
+    assert judged.along == {}
+    unlabelled = Settings(**{**SHORT.__dict__, "n_label_frames": 0})
+    assert label_job(real_run, unlabelled) is None
+    assert analyse(water, real_run, None, unlabelled, LIMITS).verdict.name == "censored"
+
+
+def test_labels_that_the_reference_failed_to_give_are_not_passed_over(water, real_run, label_with_springs):
+    labels = labels_of(real_run, label_with_springs)
+    labels.energies[4], labels.forces[4] = np.nan, np.nan
+    assert analyse(water, real_run, labels, SHORT, LIMITS).verdict.name == "silent"
+
+
+def test_fifty_good_and_fifty_nan_frames_are_not_stable(water):
+    settings = Settings(thermalise_ps=0.0, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    good, bad = made_by_hand(water, 100, 0), made_by_hand(water, 100, 50)
+    assert analyse(water, good, perfect(good, settings), settings, LIMITS).verdict.name == "faithful"
+    judged = analyse(water, bad, perfect(bad, settings), settings, LIMITS)
+    assert judged.verdict.name == "exploded"
+    assert judged.verdict.at_ps == judged.metrics["failed_at_ps"] == pytest.approx(0.25)
+    assert frames_to_label(bad, settings).max() == 49  # the last whole frame
+
+
+def test_an_explosion_between_frames_counts_though_no_frame_shows_it(water):
+    settings = Settings(thermalise_ps=0.0, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    run = made_by_hand(water, 60, 0, stopped="exploded", stopped_at_fs=297.5)
+    judged = analyse(water, run, perfect(run, settings), settings, LIMITS)
+    assert judged.verdict.name == "exploded"
+    assert judged.metrics["failed_at_ps"] == pytest.approx(0.2975)
+
+
+def test_an_explosion_during_thermalisation_counts(water):
+    run = made_by_hand(water, 0, 0, nvt_frames=10, stopped="exploded", stopped_at_fs=44.0)
+    assert label_job(run, SHORT) is None
+    judged = analyse(water, run, None, SHORT, LIMITS)
+    assert judged.verdict.name == "exploded"
+    assert judged.metrics["failed_at_ps"] == pytest.approx(0.044)
+
+
+def test_a_calculator_that_raised_is_an_error_with_its_words(water):
+    run = made_by_hand(water, 10, 5, stopped="error", stopped_at_fs=22.0)
+    judged = analyse(water, run, None, SHORT, LIMITS)
+    assert (judged.verdict.name, judged.verdict.reason) == ("error", "a reason")
+    assert judged.metrics["failed_at_ps"] == pytest.approx(0.022)
+    nothing = Run("water-seed0", {}, "exploded", 0.5, None, 1)
+    assert analyse(water, nothing, None, SHORT, LIMITS).verdict.name == "error"
+
+
+def test_a_run_cut_by_the_clock_is_censored_and_one_that_failed_before_is_not(water):
+    settings = Settings(thermalise_ps=0.0, nve_ps=5.0, save_every_fs=5.0, n_label_frames=11)
+    cut = made_by_hand(water, 60, 0, stopped="censored", stopped_at_fs=295.0)
+    assert analyse(water, cut, perfect(cut, settings), settings, LIMITS).verdict.name == "censored"
+    failed = made_by_hand(water, 60, 5, stopped="censored", stopped_at_fs=295.0)
+    assert analyse(water, failed, perfect(failed, settings), settings, LIMITS).verdict.name == "exploded"
+    early = made_by_hand(water, 0, 0, nvt_frames=10, stopped="censored", stopped_at_fs=45.0)
+    assert analyse(water, early, None, settings, LIMITS).verdict.name == "censored"
+
+
+def test_a_run_that_ended_early_without_a_word_is_an_error(water):
+    settings = Settings(thermalise_ps=0.0, nve_ps=5.0, save_every_fs=5.0, n_label_frames=11)
+    run = made_by_hand(water, 60, 0)
+    assert analyse(water, run, perfect(run, settings), settings, LIMITS).verdict.name == "error"
+
+
+def test_energy_that_is_not_conserved_is_drifting(water):
+    settings = Settings(thermalise_ps=0.0, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    run = made_by_hand(water, 100, 0)
+    run.frames["nve"].energies[:] += np.linspace(0.0, 0.3, 100)  # 100 meV/atom
+    assert analyse(water, run, perfect(run, settings), settings, LIMITS).verdict.name == "drifting"
+
+
+def test_energy_need_not_be_conserved_in_the_thermalisation(water):
+    settings = Settings(thermalise_ps=0.1, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    run = made_by_hand(water, 100, 0, nvt_frames=21)
+    run.frames["nvt"].energies[:20] += 5.0
+    assert analyse(water, run, perfect(run, settings), settings, LIMITS).verdict.name == "faithful"
+
+
+@pytest.mark.parametrize("n_label_frames", [2, 3, 10, 100])
+def test_the_first_and_the_last_frame_are_labelled(water, n_label_frames):
+    run = made_by_hand(water, 41, 0)
+    chosen = frames_to_label(run, Settings(n_label_frames=n_label_frames))
+    assert (chosen[0], chosen[-1]) == (0, 40)
+    assert len(chosen) == min(n_label_frames, 41)
+    assert np.ptp(np.diff(chosen)) <= 1
+
+
+def test_a_joined_run_has_all_frames_in_order(water):
+    run = made_by_hand(water, 7, 2, nvt_frames=4)
+    whole = joined(run)
+    assert whole.n_frames == 11
+    assert (np.diff(whole.time_fs) >= 0).all()
+    assert whole.info["n_frames_by_segment"] == {"nvt": 4, "nve": 7}
+    assert whole.velocities.shape == (11, 3, 3)
+
+
+def test_every_seed_is_another_run_and_the_same_seed_the_same(water, springs):
+    runs = stability.run(springs(), [(water, 0), (water, 1)], SHORT, LIMITS)
+    again = stability.run(springs(), [(water, 1)], SHORT, LIMITS)[0]
+    assert [run.key for run in runs] == ["water-seed0", "water-seed1"]
+    assert not np.array_equal(runs[0].frames["nve"].positions, runs[1].frames["nve"].positions)
+    assert np.array_equal(runs[1].frames["nve"].positions, again.frames["nve"].positions)
+    assert runs[0].frames["nve"].time_fs[-1] == pytest.approx(1000 * stability.asked_ps(SHORT))
+
+
+def test_a_preset_takes_what_is_changed_and_leaves_none_as_it_is():
+    changed = preset("standard", temperature_K=500.0, n_seeds=None)
+    assert changed.temperature_K == 500.0
+    assert changed.n_seeds == preset("standard").n_seeds == 3
+    assert preset("quick") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature_K", 0.0),
+        ("timestep_fs", -0.5),
+        ("nve_ps", float("nan")),
+        ("nve_ps", float("inf")),
+        ("save_every_fs", 0.1),
+        ("thermalise_ps", -1.0),
+        ("friction_per_fs", 0.0),
+        ("n_seeds", 0),
+        ("seed", -1),
+        ("n_label_frames", -1),
+        ("n_label_frames", 1),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(name, value):
+    with pytest.raises(UserError, match=name) as caught:
+        preset("quick", **{name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_preset_is_answered_with_the_one_meant():
+    with pytest.raises(UserError, match="Did you mean 'thorough'"):
+        preset("through")
