@@ -10,7 +10,9 @@ from torch import nn
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
 from gmd26_md.errors import UserError
 from gmd26_md.models.deepset_moe import DeepSetMoE
+from gmd26_md.models.directions import MAX_DEGREE
 
+# Directions (max_degree, n_products, n_triples) need aggregation "sum" and decoder "mlp"; elsewhere they are not used.
 DEFAULTS: dict[str, Any] = {
     "cutoff": 5.0,  # Å
     "routing": "both",  # which experts see a pair: by distance (spatial), by central element (identity), or both
@@ -23,9 +25,10 @@ DEFAULTS: dict[str, Any] = {
     "shell_overlap": 0.5,  # Å in which two neighbouring experts cross over
     "expert_width": 32,  # hidden units of one expert
     "n_features": 64,
-    "max_degree": 2,  # 0 sums distances only; needs aggregation "sum" and decoder "mlp", else unused
-    "n_invariants": 64,  # of each degree from 1 to max_degree
-    "aggregation_scale": 3.0,  # sums are divided by this
+    "max_degree": 3,  # of the directions that the sums keep; 0 sums distances only
+    "n_products": 64,  # invariants from two sums, of each degree from 1
+    "n_triples": 64,  # invariants from three sums, if max_degree is 2 or more
+    "aggregation_scale": 1.0,  # sums are divided by this
     "decoder_width": 128,
     "n_decoder_layers": 2,
 }
@@ -48,8 +51,8 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     values = merged("deepset-moe", DEFAULTS, hyperparameters)
     for name, allowed in CHOICES.items():
         one_of(name, values[name], allowed)
-    if values["max_degree"] not in (0, 1, 2):
-        raise UserError(f"deepset-moe max_degree is {values['max_degree']!r}; it may be 0, 1 or 2.")
+    if values["max_degree"] > MAX_DEGREE:
+        raise UserError(f"deepset-moe max_degree is {values['max_degree']}; it may be 0 to {MAX_DEGREE}.")
     shells = list(values["shell_boundaries"])
     if shells != sorted(set(shells)):
         raise UserError(f"deepset-moe shell_boundaries are {shells}; they must be ascending, in Å.")

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from gmd26_md.calculators.batch import Batch
-from gmd26_md.models.deepset_parts import Decoder, PairEncoder, Routed, directional_sums, real_harmonics
+from gmd26_md.models.deepset_parts import Decoder, PairEncoder, Routed, directional_sums
+from gmd26_md.models.directions import real_harmonics
 from gmd26_md.models.radial import cutoff_envelope
 
 

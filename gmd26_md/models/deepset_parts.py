@@ -1,4 +1,4 @@
-"""The parts of DeepSet-MoE: pairs routed to experts, the encoder phi, directional sums, the decoder rho."""
+"""The parts of DeepSet-MoE: pairs routed to experts, the encoder phi, sums over neighbours, the decoder rho."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from gmd26_md.models.directions import Invariants
 from gmd26_md.models.grouped import grouped_matmul
 from gmd26_md.models.radial import bessel_basis, cutoff_envelope, gaussian_basis, shell_gates
 
@@ -156,38 +157,17 @@ def _neighbour_table(centre: Tensor, n_atoms: int) -> tuple[Tensor, Tensor]:
     return rows, filled
 
 
-def real_harmonics(direction: Tensor, max_degree: int) -> Tensor:
-    """Return real spherical harmonics of degree 0 to `max_degree` (at most 2), (n_pairs, (max_degree + 1)**2).
-
-    Normalised so that the squares of a degree sum to 2 degree + 1 for every unit vector.
-    """
-    parts = [torch.ones_like(direction[:, :1])]
-    if max_degree > 0:
-        parts.append(math.sqrt(3.0) * direction)
-    if max_degree > 1:
-        x, y, z = direction.unbind(1)
-        root15 = math.sqrt(15.0)
-        axial = 0.5 * math.sqrt(5.0) * (3.0 * z * z - 1.0)
-        second = [root15 * x * y, root15 * y * z, axial, root15 * x * z, 0.5 * root15 * (x * x - y * y)]
-        parts.append(torch.stack(second, dim=1))
-    return torch.cat(parts, dim=1)
-
-
 class Decoder(nn.Module):
-    """Rho: an energy from the summed features of an atom (or the features of a pair), knowing its element.
-
-    From directional sums it forms invariants: inner products of two learned mixtures of each degree's channels.
-    """
+    """Rho: an energy from the summed features of an atom (or the features of a pair), knowing its element."""
 
     def __init__(self, values: Mapping[str, Any], n_elements: int, max_degree: int) -> None:
         super().__init__()
-        width, n_features = int(values["decoder_width"]), int(values["n_features"])
-        n_invariants = int(values["n_invariants"])
-        self.degrees = [2 * degree + 1 for degree in range(max_degree + 1)]
-        self.mixers = nn.ModuleList(nn.Linear(n_features, 2 * n_invariants, bias=False) for _ in range(max_degree))
-        self.first = nn.Linear(n_features + n_invariants * max_degree, width, bias=False)
+        self.invariants = Invariants(
+            int(values["n_features"]), max_degree, int(values["n_products"]), int(values["n_triples"])
+        )
+        width, n_layers = int(values["decoder_width"]), int(values["n_decoder_layers"])
+        self.first = nn.Linear(self.invariants.n_out, width, bias=False)
         self.element_bias = nn.Parameter(torch.zeros(n_elements, width))
-        n_layers = int(values["n_decoder_layers"])
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(n_layers - 1))
         self.last = nn.Linear(width, 1)
         nn.init.zeros_(self.last.bias)
@@ -197,12 +177,7 @@ class Decoder(nn.Module):
 
         `species` is the element index of each row.
         """
-        scalars, *directional = sums.split(self.degrees, dim=1)
-        inputs = [scalars[:, 0]]
-        for mixer, part in zip(self.mixers, directional, strict=True):
-            left, right = mixer(part).chunk(2, dim=-1)  # (n_rows, 2 degree + 1, n_invariants)
-            inputs.append((left * right).sum(1))
-        x = silu(self.first(torch.cat(inputs, dim=1)) + self.element_bias.index_select(0, species))
+        x = silu(self.first(self.invariants(sums)) + self.element_bias.index_select(0, species))
         for layer in self.hidden:
             x = silu(layer(x))
         energy: Tensor = self.last(x)[:, 0]
