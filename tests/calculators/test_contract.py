@@ -257,6 +257,15 @@ def test_10_two_calculators_of_different_precision_never_meet(case, new, acid):
     assert not np.array_equal(forces, before[1]), "if this fails, float32 computes in float64"
 
 
+@for_each_family
+def test_10_float32_is_as_good_far_from_the_origin(case, new, acid):
+    narrow = new(dtype="float32")
+    forces = narrow.get_property("forces", acid)
+    far = narrow.get_property("forces", with_positions(acid, acid.positions + 1000.0))
+    # the same digits but for the last; float32 itself knows a position there to 6e-5 Å only, 1e-3 eV/Å and more
+    assert np.abs(far - forces).max() < 1e-5
+
+
 @for_each_engine
 def test_10_an_engine_of_one_precision_refuses_the_other(case, new):
     with pytest.raises(UserError, match="computes in float64, not in 'float32'"):

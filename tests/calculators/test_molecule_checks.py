@@ -83,9 +83,17 @@ def test_positions_that_are_not_finite_are_refused_and_the_old_answer_is_not_giv
     for _ in range(2):
         with pytest.raises(UserError, match="atom 3 first"):
             acid.get_forces()
+
+
+def test_a_refused_molecule_is_never_answered_with_another_ones_energy(calculator, acid):
+    calculator.calculate(acid)
+    stranger = acid.copy()
+    stranger.pbc = True
     with pytest.raises(UserError):
-        calculator.calculate(acid)
-    assert calculator.results == {}, "if this fails, a refused molecule can be answered with another one's energy"
+        calculator.calculate(stranger)
+    assert calculator.get_property("energy", stranger, allow_calculation=False) is None
+    with pytest.raises(UserError):
+        calculator.get_property("energy", stranger)
 
 
 def test_an_error_names_the_molecule_if_it_has_a_name(calculator, acid):
