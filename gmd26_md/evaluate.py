@@ -71,10 +71,10 @@ def measure_stability(
     job = _Stability(question, folder, settings, thresholds)
     todo = job.runnable()
     kept = read_runs(folder.runs_path)
-    moved = {run.key: run for run in kept.runs} if kept else {}
+    moved = {run.key for run in kept.runs} if kept else set()
     group = [pair for pair in todo if _name(*pair) in moved]
     if kept and group:
-        job.judge(group, replace(kept, runs=tuple(moved[_name(*pair)] for pair in group)), show)
+        job.judge(group, kept, show)
     groups = list(_groups([pair for pair in todo if pair not in group]))
     for index, group in enumerate(groups):
         part = _part(show, index, len(groups))
@@ -130,26 +130,27 @@ class _Stability:
                 f"dynamics: {p.n_alive} of {p.n_systems} runs alive, {p.steps_per_s * p.n_alive:.0f} molecule-steps/s",
             ),
         )
-        work = RunsAtWork(tuple(runs), time.monotonic() - began)
+        work = RunsAtWork(tuple(runs), time.monotonic() - began, sum(len(case.numbers) for case, _ in group))
         write_runs(self.folder.runs_path, work)
         return work
 
     def judge(self, group: Sequence[tuple[Case, int]], work: RunsAtWork, show: Show) -> None:
-        """Label the runs of a batch, judge them and write their records."""
+        """Label the runs of a batch that have no record yet, judge them and write their records."""
         began = time.monotonic()
+        by_name = {run.key: run for run in work.runs}
+        runs = [by_name[_name(*pair)] for pair in group]
         reference = self.settings.reference or self.question.subject.level_of_theory
         words = f"labelling the runs with {reference}"
-        labels = _labels(work.runs, self.settings, reference, lambda f: show(0.9 + 0.1 * f, words))
+        labels = _labels(runs, self.settings, reference, lambda f: show(0.9 + 0.1 * f, words))
         label_wall_s = time.monotonic() - began
-        n_atoms = sum(len(case.numbers) for case, _ in group)
-        for (case, seed), run, answer in zip(group, work.runs, labels, strict=True):
-            share = len(case.numbers) / n_atoms  # the batch's time, by atoms
+        for (case, seed), run, answer in zip(group, runs, labels, strict=True):
+            share = len(case.numbers) / work.n_atoms  # the batch's time, by atoms
             cost = {
                 "wall_s": share * work.wall_s,
                 "label_wall_s": share * label_wall_s,
                 "n_energy_calls": run.n_force_calls,
                 "n_reference_calls": 0 if answer is None else len(answer.energies),
-                "n_systems_in_batch": len(group),
+                "n_systems_in_batch": len(work.runs),
             }
             self.folder.add(replace(self._record(case, seed, run, answer), cost=cost))
         self.folder.runs_path.unlink(missing_ok=True)

@@ -106,7 +106,7 @@ def _read_marker(marker: Path) -> dict[str, Any]:
 
 def _check_same(path: Path, begun: dict[str, Any], asked: dict[str, Any]) -> None:
     was, now = _flat(begun), _flat(asked)
-    for key in sorted(set(was) | set(now)):
+    for key in sorted(set(was) | set(now), key=lambda name: (name.startswith("frames."), name)):
         if was.get(key) != now.get(key):
             raise UserError(
                 f"{path} was made with {_difference(key, was.get(key), now.get(key))}; "

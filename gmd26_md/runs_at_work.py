@@ -24,10 +24,11 @@ _ARRAYS = ("numbers", "time_fs", "positions", "velocities", "energies", "forces"
 
 @dataclass(frozen=True)
 class RunsAtWork:
-    """The runs of one batch, and the time (s) that moving them took."""
+    """The runs of one batch, the time (s) that moving them took, and their number of atoms."""
 
     runs: tuple[Run, ...]
     wall_s: float
+    n_atoms: int
 
 
 def write_runs(path: Path, work: RunsAtWork) -> None:
@@ -41,7 +42,7 @@ def write_runs(path: Path, work: RunsAtWork) -> None:
                 values = getattr(frames, name)
                 if values is not None:
                     arrays[f"{index}/{segment}/{name}"] = values
-    card = strict_json.dumps({"wall_s": work.wall_s, "runs": cards})
+    card = strict_json.dumps({"wall_s": work.wall_s, "n_atoms": work.n_atoms, "runs": cards})
     buffer = io.BytesIO()  # numpy's own file writing loses the reason when the disk is full
     np.savez(buffer, card=np.frombuffer(card.encode(), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
     with written_whole(path) as aside:
@@ -58,7 +59,7 @@ def read_runs(path: Path) -> RunsAtWork | None:
         card = json.loads(arrays.pop("card").tobytes())
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
         return None
-    return RunsAtWork(tuple(_run(i, c, arrays) for i, c in enumerate(card["runs"])), card["wall_s"])
+    return RunsAtWork(tuple(_run(i, c, arrays) for i, c in enumerate(card["runs"])), card["wall_s"], card["n_atoms"])
 
 
 def _card(run: Run) -> dict[str, Any]:

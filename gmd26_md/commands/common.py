@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from gmd26_md.evaluate import Question
     from gmd26_md.protocols.cases import Case
+    from gmd26_md.protocols.subject import Subject
     from gmd26_md.run_folder import RunFolder
     from gmd26_md.tasks import Task
 
@@ -75,7 +78,6 @@ def ask(asked: Asked, *, n_frames: int | None, show: Callable[[float, str], None
     """
     from gmd26_md.calculators.device import choose_device
     from gmd26_md.evaluate import Question
-    from gmd26_md.protocols.cases import refuse_unknown_elements
     from gmd26_md.protocols.subject import open_subject
 
     choose_device(asked.device, asked.dtype)  # complain before anything is computed, whatever the model
@@ -85,41 +87,52 @@ def ask(asked: Asked, *, n_frames: int | None, show: Callable[[float, str], None
         show(0.0, f"reference minima: {100 * fraction:.0f} %")
 
     if asked.molecules is not None:
-        cases = _user_cases(asked, asked.molecules, subject.level_of_theory, preparing)
+        cases = _user_cases(asked, asked.molecules, subject, preparing)
         name = "user"
     else:
         task = _task_of(asked.task, subject.task, asked.model)
         folder = _frames_folder(asked.frames, subject.folder, subject.level_of_theory)
-        cases = _task_cases(asked, task, folder, subject.level_of_theory, n_frames, preparing)
+        cases = _task_cases(asked, task, folder, subject, n_frames, preparing)
         name = task.name
     _refuse_equal_file_names(cases)
-    if not asked.skip_unsupported:
-        refuse_unknown_elements(cases, subject.elements, Path(asked.model).name)
     return Question(subject, name, cases)
 
 
-def _user_cases(asked: Asked, path: Path, level: str, preparing: Callable[[float], None]) -> list[Case]:
+def _user_cases(asked: Asked, path: Path, subject: Subject, preparing: Callable[[float], None]) -> list[Case]:
     from gmd26_md.errors import UserError
     from gmd26_md.protocols.cases import cases_of_file
+    from gmd26_md.protocols.structures import read_structures
 
     if asked.task is not None or asked.only or asked.frames is not None:
         raise UserError("--molecules stands alone; leave out --task, --only and --frames, which choose from a task.")
-    return cases_of_file(path, level, on_progress=preparing)
+    _refuse_foreign(asked, subject, [(str(atoms.info["name"]), atoms) for atoms in read_structures(path)])
+    return cases_of_file(path, subject.level_of_theory, on_progress=preparing)
 
 
 def _task_cases(
     asked: Asked,
     task: Task,
     folder: Path | None,
-    level: str,
+    subject: Subject,
     n_frames: int | None,
     preparing: Callable[[float], None],
 ) -> list[Case]:
     from gmd26_md import molecules
     from gmd26_md.protocols.cases import cases_of_task
 
-    only = tuple(dict.fromkeys(molecules.get(name).name for name in asked.only))  # "acetic acid" twice is once
-    return cases_of_task(task, folder, level, n_frames=n_frames, only=only, on_progress=preparing)
+    only = {found.name: found for found in map(molecules.get, asked.only)}  # "acetic acid" twice is once
+    _refuse_foreign(asked, subject, [(m.name, m.atoms()) for m in (only.values() or task.molecules)])
+    level = subject.level_of_theory
+    return cases_of_task(task, folder, level, n_frames=n_frames, only=tuple(only), on_progress=preparing)
+
+
+def _refuse_foreign(asked: Asked, subject: Subject, named: Sequence[tuple[str, Atoms]]) -> None:
+    """Raise for an element that the model does not know, before the reference spends time on the molecule."""
+    from gmd26_md.protocols.cases import Case, refuse_unknown_elements
+
+    if not asked.skip_unsupported:
+        bare = [Case(name, "", "", "user", structure=atoms, minimum=None, frames=None) for name, atoms in named]
+        refuse_unknown_elements(bare, subject.elements, Path(asked.model).name)
 
 
 def _task_of(asked: str | None, trained: str | None, model: str) -> Task:

@@ -156,16 +156,26 @@ def _stability(runs: list[Record]) -> dict[str, Any]:
         "n_runs": len(runs),
         "n_seeds": len({r.seed for r in runs}),
         "verdicts": {v: counts[v] for v in VERDICTS if counts[v]},
-        "faithful_fraction": _spread(_fraction(runs, "faithful")),
-        "alive_fraction": _spread(_fraction(runs, *ALIVE)),
+        "faithful_fraction": _fraction(runs, "faithful"),
+        "alive_fraction": _fraction(runs, *ALIVE),
         "metrics": means,
     }
 
 
-def _fraction(runs: list[Record], *verdicts: str) -> Spread:
-    """Return the share of runs with one of these verdicts, molecules resampled first, seeds second."""
+def _fraction(runs: list[Record], *verdicts: str) -> dict[str, Any]:
+    """Return the share of runs with one of these verdicts, molecules resampled first, seeds second.
+
+    Where all or none have it, a bootstrap knows no spread: the far limit is then the one-sided binomial one at 95 %,
+    with each molecule counted once.
+    """
     groups = [np.array([[float(r.verdict in verdicts)] for r in group]) for group in _by_molecule(runs)]
-    return spreads(groups, mean_of_all)[0]
+    found = _spread(spreads(groups, mean_of_all)[0])
+    edge = 0.05 ** (1.0 / len(groups))
+    if found["value"] == 1.0:
+        found |= {"low": edge, "high": 1.0}
+    elif found["value"] == 0.0:
+        found |= {"low": 0.0, "high": 1.0 - edge}
+    return found
 
 
 def _means(runs: list[Record], names: Sequence[str], *, size: bool = False) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _stability_head(table: Table, splits: dict[str, Any]) -> None:
     parts = [s.get("stability") for s in splits.values()]
     _title(table, "stability, in the model's own dynamics")
     for key, words in (("alive_fraction", "alive to the end, %"), ("faithful_fraction", "faithful, %")):
-        table.add_row("  " + words, *["-" if p is None else _number(p[key], 0, 100.0) for p in parts])
+        table.add_row("  " + words, *["-" if p is None else _share(p[key]) for p in parts])
     for verdict in VERDICTS:
         _counts(
             table, f"  runs {verdict}", [(p["verdicts"].get(verdict, 0), p["n_runs"]) if p else None for p in parts]
@@ -162,6 +162,15 @@ def _number(spread: dict[str, Any], digits: int, factor: float = 1.0) -> str:
     return f"{value:.{digits}f} {spread_text}"
 
 
+def _share(spread: dict[str, Any]) -> str:
+    """Return a share in %: its spread, or the limit that counting alone allows where all or none have it."""
+    if spread["value"] == 1.0:
+        return f"100 (from {100 * spread['low']:.0f})"
+    if spread["value"] == 0.0:
+        return f"0 (to {100 * spread['high']:.0f})"
+    return _number(spread, 0, 100.0)
+
+
 def _failure_table(failures: list[dict[str, Any]]) -> Table:
     """Return what is not as it should be: which molecule, when, and the number that decided."""
     table = Table(box=box.SIMPLE_HEAD, title="not as they should be", title_justify="left", pad_edge=False)
@@ -188,10 +197,12 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     """Return how to read the table."""
     splits = summary["splits"].values()
     notes = ["± is the standard error of the mean: bootstrap over molecules first, frames or seeds second."]
+    if any("stability" in s for s in splits):
+        notes.append("Where all or none of the runs agree: the limit that so many molecules allow, 95 %, in brackets.")
     if any("static_errors" in s for s in splits):
         notes.append("The energy offset is one constant a molecule: forces and dynamics do not feel it.")
-    if summary.get("composition"):
-        notes.append(summary["composition"]["words"])
+        if summary.get("composition"):
+            notes.append(summary["composition"]["words"])
     asked = summary.get("settings", {}).get("stability")
     if asked:
         notes.append(_run_words(asked))
