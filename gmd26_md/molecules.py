@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 from ase import Atoms
 
@@ -141,7 +142,7 @@ def structure_from_smiles(smiles: str, *, seed: int = EMBEDDING_SEED, n_conforme
     if parsed is None:
         raise UserError(f"SMILES {smiles!r} does not parse; write it as for example 'OC(=O)CC'.")
     molecule = Chem.AddHs(parsed)
-    settings = rdDistGeom.ETKDGv3()
+    settings: Any = rdDistGeom.ETKDGv3()  # its stubs do not know its attributes
     settings.randomSeed = seed
     settings.numThreads = 1
     conformers = list(rdDistGeom.EmbedMultipleConfs(molecule, n_conformers, settings))
