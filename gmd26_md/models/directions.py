@@ -27,7 +27,7 @@ def real_harmonics(direction: Tensor, max_degree: int) -> Tensor:
 
 
 def _second_degree(ax: Tensor, ay: Tensor, az: Tensor, bx: Tensor, by: Tensor, bz: Tensor) -> list[Tensor]:
-    """Return the five parts of degree 2 of the product of two vectors; of equal unit vectors, their squares sum to 1."""
+    """Return the five parts of degree 2 in the product of two vectors; if equal unit vectors, of norm 1."""
     half3 = 0.5 * math.sqrt(3.0)
     xx, yy = ax * bx, ay * by
     return [

@@ -58,7 +58,7 @@ def test_forces_are_the_energys_gradient_for_every_switch(routing, aggregation, 
         moved[0][atom, axis] += step
         moved[1][atom, axis] -= step
         slope = (evaluate(potential, numbers, moved[0])[0] - evaluate(potential, numbers, moved[1])[0]) / (2 * step)
-        # central differences: truncation ~ step**2 E''' ~ 1e-10 * 1e3 eV/Å**3 where gates cross; rounding ~ 1e-15 / step
+        # central differences: truncation step**2 E''' ~ 1e-10 * 1e3 where gates cross; rounding ~ 1e-15 / step
         assert forces[atom, axis] == pytest.approx(-slope, abs=1e-6)
 
 
