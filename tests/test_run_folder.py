@@ -1,0 +1,63 @@
+"""A run folder belongs to one question, and says which part differs."""
+
+import numpy as np
+import pytest
+
+from gmd26_md.errors import UserError
+from gmd26_md.run_folder import open_run_folder
+
+QUESTION = {
+    "protocol": "stability",
+    "model": "painn",
+    "model_sha256": "aa",
+    "molecules": {"ethane": "01", "propane": "02"},
+    "frames": {"ethane": None, "propane": "ff"},
+    "settings": {"stability": {"nve_ps": 2.0}},
+}
+
+
+def changed(**parts):
+    return QUESTION | parts
+
+
+def test_the_same_question_opens_the_same_folder_again(tmp_path):
+    first = open_run_folder(tmp_path / "run", QUESTION)
+    first.write_static("ethane", np.arange(8.0).reshape(1, 8))
+    again = open_run_folder(tmp_path / "run", dict(reversed(QUESTION.items())))
+    np.testing.assert_array_equal(again.static_tables()["ethane"], np.arange(8.0).reshape(1, 8))
+    assert again.records() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (changed(settings={"stability": {"nve_ps": 5.0}}), "stability.nve_ps = 2.0, asked is 5.0"),
+        (changed(model_sha256="bb"), "another checkpoint of this name"),
+        (changed(molecules={"ethane": "01"}, frames={"ethane": None}), "other molecules: propane is gone"),
+        (changed(molecules={"ethane": "01", "propane": "03"}), "other molecules: propane differs"),
+        (changed(frames={"ethane": "ee", "propane": "ff"}), "other reference frames of ethane"),
+        (changed(protocol="relaxation"), "protocol = stability, asked is relaxation"),
+    ],
+)
+def test_another_question_is_refused_by_what_differs(tmp_path, asked, words):
+    open_run_folder(tmp_path / "run", QUESTION)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(UserError, match="made with") as refusal:
+        open_run_folder(tmp_path / "run", asked)
+    assert words in str(refusal.value)
+    assert "--out another folder" in str(refusal.value)
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_what_a_kill_left_of_the_first_file_is_no_obstacle(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".run.json.123.part").write_text("{")
+    open_run_folder(tmp_path / "run", QUESTION)
+    assert (tmp_path / "run" / "run.json").is_file()
+
+
+def test_a_marker_that_does_not_parse_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{torn")
+    with pytest.raises(UserError, match="does not parse"):
+        open_run_folder(tmp_path / "run", QUESTION)
