@@ -19,7 +19,7 @@ import torch
 
 from gmd26_md.dynamics.forces import ForceProvider
 from gmd26_md.dynamics.state import BatchState, Frame, System, Track, assemble
-from gmd26_md.files import written_whole
+from gmd26_md.tensor_files import save_whole
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ def save(path: Path, asked: str, at: Position, state: BatchState, tracks: Sequen
         "tracks": [_packed(track) for track in tracks],
         "batch": {name: getattr(state, name).cpu() for name in ("x", "v", "energy", "f")},
     }
-    with written_whole(path) as aside:
-        torch.save(content, aside)
+    save_whole(content, path)
 
 
 def load(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gmd26_md.errors import UserError
-from gmd26_md.files import written_whole
+from gmd26_md.tensor_files import save_whole
 
 STATE_FILE = "training_state.pt"
 
@@ -59,8 +59,7 @@ class TrainingState:
 def save_state(state: TrainingState, folder: Path) -> None:
     """Write the state into the run's folder, whole or not at all."""
     values = {entry.name: getattr(state, entry.name) for entry in dataclasses.fields(state)}
-    with written_whole(folder / STATE_FILE) as aside:
-        torch.save(values, aside)
+    save_whole(values, folder / STATE_FILE)
 
 
 def load_state(folder: Path, device: torch.device | str = "cpu") -> TrainingState | None:
