@@ -230,13 +230,13 @@ def _relax_group(
         start=start,
         on_progress=lambda n, left: show(n / settings.max_steps, f"relaxing from the {start}: {left} still move"),
     )
-    labels = relaxation.label_ends(found, str(asked["reference"]))
+    views = relaxation.ask_reference(found, str(asked["reference"]))
     n_atoms = sum(len(c.numbers) for c in cases)
     wall = time.monotonic() - began
-    for case, path, answer in zip(cases, found, labels, strict=True):
+    for case, path, seen in zip(cases, found, views, strict=True):
         target = folder.trajectory_path(f"{case.slug}-from-{start}")
         path.path.write(target)
-        metrics, reason, verdict = _relaxed(case, start, path, answer, settings)
+        metrics, reason, verdict = _relaxed(case, start, path, seen, settings)
         folder.add(
             question.record(
                 case,
@@ -252,11 +252,11 @@ def _relax_group(
 
 
 def _relaxed(
-    case: Case, start: str, path: Relaxation, labels: Labels, settings: relaxation.Settings
+    case: Case, start: str, path: Relaxation, seen: relaxation.SeenByReference, settings: relaxation.Settings
 ) -> tuple[dict[str, Any], str, str | None]:
     """Return metrics, reason and verdict of a relaxation; its reason begins with the judgement."""
     try:
-        outcome = relaxation.analyse(case, start, path, labels, settings)
+        outcome = relaxation.analyse(case, start, path, seen, settings)
     except Exception as problem:  # it concerns one molecule, and is its record
         log.warning("%s: analysis failed", case.name, exc_info=True)
         return {}, f"analysis failed, {type(problem).__name__}: {problem}", "error"

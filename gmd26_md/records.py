@@ -96,6 +96,8 @@ METRICS: dict[str, Metric] = {
         heavy_rmsd_A="heavy-atom RMSD to the reference minimum after alignment",
         reference_fmax_eV_per_A="longest reference force at the model's minimum",
         reference_energy_above_minimum_eV="reference energy at the model's minimum above the reference minimum",
+        relaxed_on_heavy_rmsd_A="how far the reference moves when it relaxes on from the model's minimum",
+        relaxed_on_energy_drop_eV="how much reference energy that sets free",
     ),
     # dynamics: is it alive?
     **_metrics("higher", alive_ps="time before the first failure, or to the end"),

@@ -14,7 +14,7 @@ from gmd26_md.commands.numbers import AT_LEAST_ONE, POSITIVE
 @click.option("--max-steps", type=AT_LEAST_ONE, default=2000, show_default=True)
 @click.option("--max-rmsd-A", type=POSITIVE, default=0.3, show_default=True, help="Heavy-atom RMSD of 'moved away'.")
 @click.option(
-    "--max-reference-force-eV-per-A", type=POSITIVE, default=0.5, show_default=True, help="At the model's minimum."
+    "--max-drop-meV-per-atom", type=POSITIVE, default=10.0, show_default=True, help="Reference energy of 'strained'."
 )
 @click.option("--reference", default=None, help="What labels the minima; by default the model's level of theory.")
 def command(
@@ -22,7 +22,7 @@ def command(
     fmax_ev_per_a: float,
     max_steps: int,
     max_rmsd_a: float,
-    max_reference_force_ev_per_a: float,
+    max_drop_mev_per_atom: float,
     reference: str | None,
 ) -> None:
     """Relax from the reference minimum and from the structure as built, and label where the model stops.
@@ -39,7 +39,7 @@ def command(
         fmax_eV_per_A=fmax_ev_per_a,
         max_steps=max_steps,
         max_rmsd_A=max_rmsd_a,
-        max_reference_force_eV_per_A=max_reference_force_ev_per_a,
+        max_drop_meV_per_atom=max_drop_mev_per_atom,
     )
     with bar("relaxation", silent=asked.quiet) as show:
         question = ask(asked, n_frames=None, show=show)

@@ -33,6 +33,8 @@ _RELAXATION = (
     "heavy_rmsd_A",
     "reference_fmax_eV_per_A",
     "reference_energy_above_minimum_eV",
+    "relaxed_on_heavy_rmsd_A",
+    "relaxed_on_energy_drop_eV",
 )
 
 

@@ -39,6 +39,8 @@ _RELAXATION = (
     ("rmsd_A", "all-atom RMSD, Å", 3),
     ("reference_fmax_eV_per_A", "reference force where it rests, eV/Å", 3),
     ("reference_energy_above_minimum_eV", "reference energy above minimum, eV", 3),
+    ("relaxed_on_heavy_rmsd_A", "reference relaxes on by, Å", 3),
+    ("relaxed_on_energy_drop_eV", "and sets free, eV", 3),
     ("n_steps", "steps", 0),
 )
 _MEANINGS = {
