@@ -8,11 +8,13 @@ from typing import Any
 from gmd26_md.errors import UserError, unknown_name
 
 
-def merged(family: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def merged(
+    family: str, defaults: Mapping[str, Any], given: Mapping[str, Any], may_be_zero: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the defaults with the given values laid over them.
 
-    A value must be of its default's kind. Counts are at least 1, largest degrees (`max_...`) at least 0; other numbers,
-    also those in lists, are positive and finite.
+    A value must be of its default's kind. Counts are at least 1, largest degrees (`max_...`) and those in
+    `may_be_zero` at least 0; other numbers, also those in lists, are positive and finite.
 
     Raises
     ------
@@ -22,13 +24,13 @@ def merged(family: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -
     for name, value in given.items():
         if name not in defaults:
             raise unknown_name(f"{family} hyperparameter", name, defaults)
-        wanted = _complaint(name, value, defaults[name])
+        wanted = _complaint(name, value, defaults[name], least=0 if name in may_be_zero else 1)
         if wanted:
             raise UserError(f"{family} {name} is {value!r}; it must be {wanted}, such as {defaults[name]!r}.")
     return {**defaults, **given}
 
 
-def _complaint(name: str, value: Any, default: Any) -> str:
+def _complaint(name: str, value: Any, default: Any, least: int = 1) -> str:
     """Return what the value should have been, or nothing if it is right."""
     if isinstance(default, str):
         return "" if isinstance(value, str) else "a name"
@@ -36,7 +38,7 @@ def _complaint(name: str, value: Any, default: Any) -> str:
         right = isinstance(value, list | tuple) and all(not _complaint(name, v, default[0]) for v in value)
         return "" if right else "a list of positive numbers"
     if isinstance(default, int):
-        least = 0 if name.startswith("max_") else 1
+        least = 0 if name.startswith("max_") else least
         right = isinstance(value, int) and not isinstance(value, bool) and value >= least
         return "" if right else f"a whole number of at least {least}"
     right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")

@@ -27,7 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "n_features": 64,
     "max_degree": 3,  # of the directions that the sums keep; 0 sums distances only
     "n_products": 64,  # invariants from two sums, of each degree from 1
-    "n_triples": 64,  # invariants from three sums, if max_degree is 2 or more
+    "n_triples": 64,  # invariants from three sums, if max_degree is 2 or more; 0 leaves them out
     "aggregation_scale": 1.0,  # sums are divided by this
     "decoder_width": 128,
     "n_decoder_layers": 2,
@@ -48,7 +48,7 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     UserError
         An unknown hyperparameter or choice, or a value out of range.
     """
-    values = merged("deepset-moe", DEFAULTS, hyperparameters)
+    values = merged("deepset-moe", DEFAULTS, hyperparameters, may_be_zero=("n_triples",))
     for name, allowed in CHOICES.items():
         one_of(name, values[name], allowed)
     if values["max_degree"] > MAX_DEGREE:
