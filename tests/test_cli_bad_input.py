@@ -185,6 +185,7 @@ def test_an_unknown_name_is_answered_with_the_closest(refused, tiny_model, frame
     [
         ("--temperature-K", "nan"), ("--temperature-K", "-300"), ("--temperature-K", "warm"), ("--timestep-fs", "0"),
         ("--nve-ps", "inf"), ("--thermalise-ps", "-1"), ("--n-seeds", "0"), ("--n-seeds", "1.5"), ("--seed", "-1"),
+        ("--seed", "1" + 400 * "0"),
         ("--minutes", "nan"), ("--n-label-frames", "-2"), ("--max-force-ratio", "nan"),
     ],
 )  # fmt: skip

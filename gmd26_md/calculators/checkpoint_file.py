@@ -84,6 +84,8 @@ def _bytes_of(path: Path) -> bytes:
         raise UserError(f"{path} is a folder, not a checkpoint; {_CURE}.")
     if not path.exists():
         raise no_such_file(path)
+    if not path.is_file():
+        raise UserError(f"{path} is a device or a pipe, not a checkpoint; {_CURE}.")
     try:
         return path.read_bytes()
     except OSError as error:

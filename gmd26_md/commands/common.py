@@ -94,7 +94,6 @@ def ask(asked: Asked, *, n_frames: int | None, show: Callable[[float, str], None
         folder = _frames_folder(asked.frames, subject.folder, subject.level_of_theory)
         cases = _task_cases(asked, task, folder, subject, n_frames, preparing)
         name = task.name
-    _refuse_equal_file_names(cases)
     return Question(subject, name, cases)
 
 
@@ -160,20 +159,6 @@ def _frames_folder(asked: Path | None, beside: Path | None, level: str) -> Path 
     candidates = [beside / "frames"] if beside is not None else []
     candidates.append(Path("data"))
     return next((c for c in candidates if (c / level).is_dir()), None)
-
-
-def _refuse_equal_file_names(cases: Sequence[Case]) -> None:
-    """Raise if two molecules would write the same files."""
-    from gmd26_md.errors import UserError
-
-    seen: dict[str, str] = {}
-    for case in cases:
-        if case.slug in seen:
-            raise UserError(
-                f"molecules {seen[case.slug]!r} and {case.name!r} would both be written as {case.slug}; "
-                "give one of them another name."
-            )
-        seen[case.slug] = case.name
 
 
 def open_folder(asked: Asked, question: Question, protocol: str, settings: dict[str, Any]) -> RunFolder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 import click
@@ -39,7 +39,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]
         except (TypeError, ValueError):
             self.fail(f"{value!r}; give {self.allowed}.", param, ctx)
         fine = (
-            math.isfinite(number)
+            abs(number) <= sys.float_info.max  # false for NaN, and for whole numbers that no float can hold
             and (self.above is None or number > self.above)
             and (self.at_least is None or number >= self.at_least)
         )

@@ -34,6 +34,9 @@ def heldout_frames(
     """
     thinned = store.folder_of(data, level, molecule) / "test.extxyz"
     if thinned.is_file():
+        made_for = store.read_provenance(thinned.parent).get("test", {}).get("split")
+        if split == "id" and made_for == "ood":
+            return None  # thinned from the primary, which trains an ID molecule
         return thin(store.read_frames(thinned), n_frames)
     path = store.path_of(data, level, molecule, "secondary" if split == "id" else "primary")
     if not path.is_file():

@@ -18,7 +18,7 @@ from gmd26_md.reference.minima import minima
 from gmd26_md.tasks import Task
 from gmd26_md.trajectory import Trajectory
 
-_LONGEST_SLUG = 60  # file systems take 255 bytes, and seed and ending are added
+_LONGEST_SLUG = 120  # bytes; file systems take 255, and seed and ending are added
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,12 @@ def _stored_minimum(data: Path | None, level: str, molecule: Molecule) -> Trajec
     if data is None:
         return None
     path = store.path_of(data, level, molecule, "minimum")
-    return store.read_frames(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    minimum = store.read_frames(path)
+    if not np.array_equal(minimum.numbers, molecule.atoms().numbers):
+        raise UserError(f"{path} has other atoms, or another order of them, than {molecule.name}; regenerate it.")
+    return minimum
 
 
 def _slugs(names: Sequence[str]) -> list[str]:
@@ -177,4 +182,4 @@ def _slugs(names: Sequence[str]) -> list[str]:
 
 def _slug(name: str) -> str:
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.")
-    return safe[:_LONGEST_SLUG] or "molecule"
+    return safe.encode()[:_LONGEST_SLUG].decode(errors="ignore") or "molecule"

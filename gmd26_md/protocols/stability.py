@@ -27,6 +27,9 @@ from gmd26_md.reference.labels import Frames, Labels
 from gmd26_md.seeds import seed_of
 from gmd26_md.trajectory import Trajectory
 
+_MAX_STEPS = 1e9
+_LARGEST_SAVE_FS = 50.0  # half of what a bond must last to count as new (`topology.Limits.lasting_fs`)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -76,8 +79,23 @@ class Settings:
             raise UserError(f"n_seeds is {self.n_seeds}; it must be 1 or more.")
         if self.thermalise_ps > 0 and self.friction_per_fs == 0:
             raise UserError("friction_per_fs is 0, so nothing thermalises; give 0.02, or thermalise_ps 0.")
-        if round(self.save_every_fs / self.timestep_fs) < 1:
-            raise UserError(f"save_every_fs {self.save_every_fs} is shorter than timestep_fs {self.timestep_fs}.")
+        self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        """Raise unless the run has steps, not too many, and frames dense enough to see what lasts."""
+        if 1000.0 * self.nve_ps < self.timestep_fs:
+            raise UserError(f"nve_ps {self.nve_ps} is shorter than timestep_fs {self.timestep_fs}; make it longer.")
+        n_steps = 1000.0 * (self.thermalise_ps + self.nve_ps) / self.timestep_fs
+        if not n_steps <= _MAX_STEPS:
+            raise UserError(
+                f"timestep_fs {self.timestep_fs} makes {n_steps:.3g} steps of thermalise_ps and nve_ps; allowed are "
+                f"{_MAX_STEPS:.0e}. Make the run shorter or the step longer."
+            )
+        if not self.timestep_fs <= self.save_every_fs <= _LARGEST_SAVE_FS:
+            raise UserError(
+                f"save_every_fs is {self.save_every_fs}; allowed is timestep_fs ({self.timestep_fs}) to "
+                f"{_LARGEST_SAVE_FS:g}, as a new bond that lasts 100 fs must be seen in more than one frame."
+            )
 
 
 PRESETS: dict[str, Settings] = {

@@ -45,7 +45,7 @@ def _read(path: Path) -> list[Atoms]:
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty; give a structure file that ASE reads.")
     try:
-        found = read(path, index=":")
+        found = read(path, index=":", do_not_split_by_at_sign=True)
     except Exception as problem:  # every format of ASE has errors of its own
         said = " ".join(f"{type(problem).__name__}: {problem}".split())
         raise UserError(

@@ -65,13 +65,13 @@ def open_subject(model: str, *, device: str = "auto", dtype: str = "float64", en
         raise unknown_name("engine", engine, ENGINES)
     from gmd26_md.calculators import load_calculator
 
-    if not Path(model).exists() and _is_named(model):
+    if _is_named(model):  # a name goes before a file, as in `load_calculator`
         if engine == "batched":
             raise UserError(f"{model} moves one molecule at a time and has no batch; use --engine ase or auto.")
-        load_calculator(model)  # complain now
+        known = load_calculator(model, device=device, dtype=dtype).engine.elements  # and complain now
         return Subject(
             name=model, family=model, sha256=hashlib.sha256(model.encode()).hexdigest(), task=None,
-            level_of_theory=model, elements=None, device="cpu", dtype="float64", engine="ase",
+            level_of_theory=model, elements=frozenset(known), device="cpu", dtype="float64", engine="ase",
             provider=AseForces(lambda: load_calculator(model)), folder=None,
         )  # fmt: skip
     return _open_checkpoint(model, device, dtype, engine)

@@ -102,3 +102,10 @@ def test_data_that_is_not_there_is_one_line_with_the_cure(tmp_path):
     with pytest.raises(UserError, match="gmd26-md data generate"):
         store.read_frames(tmp_path / "primary.extxyz")
     assert store.missing(tmp_path, LEVEL, [ETHANE], ["primary"]) == ["ethane (primary)"]
+
+
+def test_a_small_set_made_of_training_frames_is_no_id_test(data, tmp_path):
+    write_small_set(data, LEVEL, [(ETHANE, "ood"), (ETHANOL, "id")], tmp_path / "small", 5, "test")
+    assert heldout_frames(tmp_path / "small", LEVEL, ETHANE, "id") is None
+    assert heldout_frames(tmp_path / "small", LEVEL, ETHANE, "ood").n_frames == 5
+    assert heldout_frames(tmp_path / "small", LEVEL, ETHANOL, "id").n_frames == 5

@@ -55,3 +55,15 @@ def test_an_element_that_the_model_does_not_know_is_named(data):
     refuse_unknown_elements(cases, frozenset({1, 6, 8}), "mine.ckpt")
     with pytest.raises(UserError, match=r"ethanoic acid has O; mine\.ckpt knows H C"):
         refuse_unknown_elements(cases, frozenset({1, 6}), "mine.ckpt")
+
+
+def test_a_minimum_with_its_atoms_in_another_order_is_refused(data):
+    found = next(m for m in tasks.get("duplication").molecules if m.name == NAMES[0])
+    folder = store.folder_of(data, LEVEL, found)
+    minimum = store.read_frames(folder / "minimum.extxyz")
+    shuffled = Trajectory(
+        minimum.numbers[::-1], minimum.time_fs, minimum.positions, None, minimum.energies, minimum.forces
+    )
+    store.write_stage(folder, "minimum", shuffled, {"settings": {}})
+    with pytest.raises(UserError, match="another order"):
+        cases_of_task(tasks.get("duplication"), data, LEVEL, only=NAMES)
