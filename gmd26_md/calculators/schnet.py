@@ -11,9 +11,9 @@ from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_
 
 DEFAULTS: dict[str, Any] = {
     "cutoff": 5.0,  # Å
-    "n_atom_basis": 128,
+    "n_atom_basis": 64,
     "n_interactions": 3,
-    "n_filters": 128,
+    "n_filters": 64,
     "n_rbf": 25,
     "radial_basis": "gaussian",  # or "bessel"
 }
