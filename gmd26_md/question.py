@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gmd26_md.errors import UserError, unknown_name
+from gmd26_md.files import sha256_of
 from gmd26_md.observables.verdict import Evidence
 from gmd26_md.protocols.cases import Case
 from gmd26_md.protocols.subject import Subject
@@ -110,7 +111,11 @@ def reference_of(question: Question, asked: str | None) -> str:
 
     name = asked or question.subject.level_of_theory
     known = families.engine_names()
-    if name in known or Path(name).is_file():
+    if name in known:
+        return name
+    if asked and Path(name).is_file():  # a path is followed only where the user gave it, not the checkpoint's card
+        if sha256_of(Path(name)) == question.subject.sha256:
+            raise UserError(f"--reference {name} is the model under test, which cannot judge itself; name another.")
         return name
     if asked:
         raise unknown_name("reference", asked, known)

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, CalculatorError
 
+from gmd26_md.errors import UnsupportedElementError
 from gmd26_md.reference.pool import one_thread_workers
 from gmd26_md.trajectory import Trajectory
 
@@ -26,7 +27,7 @@ def relaxed(atoms: Atoms, calculator: BaseCalculator, fmax: float, max_steps: in
         if not LBFGS(moving, logfile=None).run(fmax=fmax, steps=max_steps):
             return None
         energy, forces = moving.get_potential_energy(), moving.get_forces()
-    except (CalculatorError, RuntimeError):
+    except (CalculatorError, RuntimeError, UnsupportedElementError):
         return None
     return Trajectory(
         numbers=moving.numbers,

@@ -128,6 +128,7 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
         For an unknown family, a file that cannot be read, an unknown key or a value of the wrong kind.
     """
     values = _read_toml(name_or_path)
+    _check_kind("hyperparameters", values.get("hyperparameters", {}), "dict")
     merged = {**values.get("hyperparameters", {}), **overrides.pop("hyperparameters", {})}
     return recipe_from_dict({**values, **overrides, "hyperparameters": merged})
 
@@ -150,7 +151,10 @@ def _read_toml(name_or_path: str | Path) -> dict[str, Any]:
             raise UserError(
                 f"no recipe file at {path}; give an existing TOML file or a family: {', '.join(families())}."
             )
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"recipe {path} is not TOML: it is no UTF-8 text; give a recipe file.") from error
     else:
         if str(name_or_path) not in families():
             raise unknown_name("family", str(name_or_path), families())

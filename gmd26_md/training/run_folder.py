@@ -38,7 +38,7 @@ def claim_folder(folder: Path, settings: dict[str, Any], *, resume: bool) -> Non
     if path.is_file():
         if not resume:
             raise UserError(f"{folder} already holds a training run; give a new folder with --out, or resume it.")
-        _refuse_other_settings(folder, json.loads(path.read_text(encoding="utf-8")), settings)
+        _refuse_other_settings(folder, _read_settings(path), settings)
         return
     foreign = [name for name in (STATE_FILE, BEST_FILE, LAST_FILE, LOG_FILE) if (folder / name).exists()]
     if foreign:
@@ -50,6 +50,13 @@ def claim_folder(folder: Path, settings: dict[str, Any], *, resume: bool) -> Non
 def write_log(folder: Path, log: list[dict[str, Any]]) -> None:
     """Write the whole log, one line a validation: a resumed run never leaves lines of its lost future behind."""
     write_text_whole(folder / LOG_FILE, "".join(strict_json.dumps(line) + "\n" for line in log))
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} does not parse ({error}); give a new folder with --out.") from error
 
 
 def _refuse_other_settings(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

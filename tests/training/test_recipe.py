@@ -67,3 +67,11 @@ def test_a_file_that_is_not_toml_is_refused_with_its_name(tmp_path: Path):
     path.write_text("family = ")
     with pytest.raises(UserError, match=r"broken\.toml is not TOML"):
         load_recipe(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'family = "painn"\nhyperparameters = 3\n'])
+def test_a_recipe_that_is_no_text_or_no_table_is_one_line(tmp_path, content):
+    (tmp_path / "mine.toml").write_bytes(content)
+    with pytest.raises(UserError, match=r"mine\.toml is not TOML|hyperparameters is 3") as caught:
+        load_recipe(tmp_path / "mine.toml")
+    assert "\n" not in str(caught.value)
