@@ -13,7 +13,6 @@ from torch import Tensor
 
 from gmd26_md.dynamics.forces import BoundForces, ForceProvider
 from gmd26_md.dynamics.motion import maxwell_boltzmann, without_overall_motion
-from gmd26_md.trajectory import degrees_of_freedom
 
 Frame = tuple[float, np.ndarray, np.ndarray, float, np.ndarray]  # time fs, positions, velocities, energy, forces
 
@@ -179,7 +178,7 @@ def assemble(
     flat = np.concatenate(positions) if positions else np.zeros((0, 3))
     moving = np.concatenate(velocities) if velocities else np.zeros((0, 3))
     kT = np.repeat([units.kB * t.system.temperature_K for t in tracks], counts)
-    limits = [0.5 * max(degrees_of_freedom(n), 1) * units.kB * max_temperature_K for n in counts]
+    limits = [0.5 * 3 * n * units.kB * max_temperature_K for n in counts]  # a thermostat heats all 3N
     numbers = np.concatenate([t.system.numbers for t in tracks]) if tracks else np.zeros(0, dtype=int)
     return BatchState(
         tracks=tracks,

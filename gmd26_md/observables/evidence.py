@@ -13,7 +13,7 @@ from gmd26_md.observables.errors import FrameSums, pooled
 from gmd26_md.observables.survival import first_failure
 from gmd26_md.observables.topology import TopologyReport, examine_topology
 from gmd26_md.observables.verdict import Evidence, Failure, Thresholds
-from gmd26_md.trajectory import Trajectory, kinetic_energy, temperature_K
+from gmd26_md.trajectory import Trajectory, degrees_of_freedom, kinetic_energy, temperature_K
 
 Floats = NDArray[np.float64]
 Metrics = dict[str, float | None]
@@ -71,7 +71,8 @@ def examine(
     labels
         Reference labels along the run, None where there are none: the truth is then not examined.
     n_dof
-        Degrees of freedom for the temperature, 3N-6 by default.
+        Degrees of freedom for the temperature of the part at constant energy; by default 3N-6, 3N-5 for a molecule
+        whose first frame is linear, at least 1. The thermostat before it heats all 3N.
     constant_energy_from
         First frame of the part at constant energy; the frames before it are thermalisation, in which a failure
         counts but energy is not conserved. Labels belong to the part after. Past the last frame: it never began.
@@ -82,8 +83,11 @@ def examine(
     reached = float(np.ptp(trajectory.time_fs)) / 1000.0 if reached_ps is None else reached_ps
     broken_numbers = first_nonfinite(trajectory)
     topology = examine_topology(graph, trajectory.positions, trajectory.time_fs, limits.topology)
-    heat = _temperature(trajectory, n_dof, limits.temperature_limit_K(target_temperature_K))
-    if exploded_at_ps is not None:
+    dof = internal_degrees_of_freedom(trajectory) if n_dof is None else n_dof
+    heat = _temperature(trajectory, dof, constant_energy_from, limits.temperature_limit_K(target_temperature_K, dof))
+    if exploded_at_ps is not None and broken_numbers is None and heat["too_hot_at_ps"] is not None:
+        heat["too_hot_at_ps"] = min(heat["too_hot_at_ps"], exploded_at_ps)
+    elif exploded_at_ps is not None:
         broken_numbers = _between_frames(broken_numbers, exploded_at_ps)
     energy = _conservation(trajectory, constant_energy_from)
     truth = _truth(trajectory, labels)
@@ -95,6 +99,7 @@ def examine(
         nonfinite=broken_numbers,
         target_temperature_K=target_temperature_K,
         temperature_max_K=heat["temperature_max_K"],
+        n_dof=dof,
         too_hot_at_ps=heat["too_hot_at_ps"],
         topology=topology,
         energy_drift_meV_per_atom_per_ps=energy["energy_drift_meV_per_atom_per_ps"],
@@ -138,16 +143,27 @@ def _lifetime(times: Metrics, topology: TopologyReport, reached_ps: float) -> Me
     return {"failed_at_ps": failed_at, "alive_ps": reached_ps if failed_at is None else failed_at}
 
 
-def _temperature(trajectory: Trajectory, n_dof: int | None, limit: float) -> Metrics:
-    """Return mean and highest temperature and the time at which it first passed the limit; None without velocities."""
+def internal_degrees_of_freedom(trajectory: Trajectory) -> int:
+    """Return 3N-6, or 3N-5 where the first frame is linear to 0.1 Å; at least 1, so that a temperature exists."""
+    start = trajectory.positions[0] - trajectory.positions[0].mean(axis=0)
+    linear = trajectory.n_atoms > 2 and np.isfinite(start).all() and np.linalg.svd(start, compute_uv=False)[1] < 0.1
+    return max(degrees_of_freedom(trajectory.n_atoms) + int(linear), 1)
+
+
+def _temperature(trajectory: Trajectory, n_dof: int, first: int, limit: float) -> Metrics:
+    """Return the mean temperature from frame `first` on, the highest of all, and when it first passed the limit.
+
+    Frames before `first` share their kinetic energy among all 3N degrees of freedom. None without velocities.
+    """
     if trajectory.velocities is None:
         return {"temperature_mean_K": None, "temperature_max_K": None, "too_hot_at_ps": None}
     temperature = temperature_K(trajectory, n_dof)
+    temperature[:first] *= n_dof / (3 * trajectory.n_atoms)
     hot = np.flatnonzero(~(temperature <= limit))
     at_ps = float(trajectory.time_fs[hot[0]]) / 1000.0 if hot.size else None
     with np.errstate(invalid="ignore"):
         return {
-            "temperature_mean_K": float(temperature.mean()),
+            "temperature_mean_K": float(temperature[first:].mean()) if first < len(temperature) else None,
             "temperature_max_K": float(temperature.max()),
             "too_hot_at_ps": at_ps,
         }

@@ -61,9 +61,14 @@ class Thresholds:
     true_energy_change_max_meV_per_atom: float = 10.0
     topology: Limits = field(default_factory=Limits)
 
-    def temperature_limit_K(self, target_temperature_K: float) -> float:
-        """Return the kinetic temperature above which a run has exploded, K."""
-        return max(self.temperature_max_ratio * target_temperature_K, self.temperature_floor_K)
+    def temperature_limit_K(self, target_temperature_K: float, n_dof: int | None = None) -> float:
+        """Return the kinetic temperature above which a run has exploded, K.
+
+        Of a molecule with few degrees of freedom the temperature swings widely: it is allowed six standard deviations,
+        sqrt(2 / n_dof) of the target each, where that is more.
+        """
+        swing = 0.0 if n_dof is None else 1.0 + 6.0 * (2.0 / max(n_dof, 1)) ** 0.5
+        return max(max(self.temperature_max_ratio, swing) * target_temperature_K, self.temperature_floor_K)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Evidence:
         The first that is not, None where there is none.
     target_temperature_K, temperature_max_K
         Temperature the run was started for, and the highest kinetic temperature it had.
+    n_dof
+        Degrees of freedom of the temperature at constant energy.
     too_hot_at_ps
         When the temperature first passed its limit, None where it did not.
     topology
@@ -115,6 +122,7 @@ class Evidence:
     nonfinite: Failure | None = None
     target_temperature_K: float | None = None
     temperature_max_K: float | None = None
+    n_dof: int | None = None
     too_hot_at_ps: float | None = None
     topology: TopologyReport | None = None
     energy_drift_meV_per_atom_per_ps: float | None = None
@@ -185,7 +193,7 @@ def _exploded(evidence: Evidence, limits: Thresholds) -> Verdict | None:
     hottest, target = evidence.temperature_max_K, evidence.target_temperature_K
     if hottest is None or target is None:
         return None  # `_not_run` has taken it
-    limit = limits.temperature_limit_K(target)
+    limit = limits.temperature_limit_K(target, evidence.n_dof)
     if hottest <= limit:
         return None
     reason = f"temperature up to {hottest:.0f} K, limit {limit:.0f} K"

@@ -96,6 +96,12 @@ class Settings:
                 f"save_every_fs is {self.save_every_fs}; allowed is timestep_fs ({self.timestep_fs}) to "
                 f"{_LARGEST_SAVE_FS:g}, as a new bond that lasts 100 fs must be seen in more than one frame."
             )
+        steps = self.save_every_fs / self.timestep_fs
+        if abs(steps - round(steps)) > 1e-6 * steps:
+            raise UserError(
+                f"save_every_fs {self.save_every_fs} is no multiple of timestep_fs {self.timestep_fs}; "
+                f"make it {round(steps) * self.timestep_fs:g}."
+            )
 
 
 PRESETS: dict[str, Settings] = {
@@ -157,7 +163,7 @@ def run(
         provider,
         systems,
         segments(settings),
-        max_temperature_K=thresholds.temperature_limit_K(settings.temperature_K),
+        max_temperature_K=thresholds.temperature_limit_K(settings.temperature_K, n_dof=1),
         deadline=deadline,
         snapshot_path=snapshot_path,
         on_progress=on_progress,
@@ -222,7 +228,17 @@ def analyse(case: Case, run: Run, labels: Labels | None, settings: Settings, thr
         exploded_at_ps=at_ps if run.stopped == "exploded" else None,
         thresholds=thresholds,
     )
-    return Judged(judge(evidence, thresholds), metrics, _along(whole, labelled))
+    verdict = judge(evidence, thresholds)
+    if labels is not None and labels.problems and verdict.name in ("silent", "faithful"):
+        verdict = _reference_failed(labels)
+    return Judged(verdict, metrics, _along(whole, labelled))
+
+
+def _reference_failed(labels: Labels) -> Verdict:
+    """Return the verdict of a run, alive and conserved, of which the reference could not say whether it is true."""
+    words = next(iter(labels.problems.values()))
+    n_failed, n_all = len(labels.problems), len(labels.energies)
+    return Verdict("error", f"the reference failed on {n_failed} of {n_all} frames: {words}", "reference", n_failed, 0)
 
 
 def joined(run: Run) -> Trajectory:

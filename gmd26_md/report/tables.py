@@ -123,7 +123,7 @@ def _stability_head(table: Table, splits: dict[str, Any]) -> None:
     """Add the shares of runs alive and faithful, and the count of every verdict that occurs."""
     parts = [s.get("stability") for s in splits.values()]
     _title(table, "stability, in the model's own dynamics")
-    for key, words in (("alive_fraction", "alive to the end, %"), ("faithful_fraction", "faithful, %")):
+    for key, words in (("alive_fraction", "alive as far as run, %"), ("faithful_fraction", "faithful, %")):
         table.add_row("  " + words, *["-" if p is None else _share(p[key]) for p in parts])
     for verdict in VERDICTS:
         _counts(

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.units import kB
 
 from gmd26_md.observables.bonds import bond_graph
-from gmd26_md.observables.evidence import Labels, examine, first_nonfinite
+from gmd26_md.observables.evidence import Labels, examine, first_nonfinite, internal_degrees_of_freedom
 from gmd26_md.observables.verdict import judge
 from gmd26_md.records import unit_of
 from gmd26_md.trajectory import Trajectory
@@ -190,3 +191,45 @@ def test_an_explosion_between_frames_fails_the_run_at_its_own_time():
     verdict, _ = verdict_of(run, labels_of(good_run()), exploded_at_ps=0.9873)
     assert verdict.reason.startswith("forces")
     assert verdict.at_ps == 0.9873
+
+
+def test_the_thermostat_heats_all_degrees_of_freedom_and_the_free_run_only_the_internal_ones():
+    atoms = molecule("H2O")
+    random = np.random.default_rng(1)
+    n, kT = 4000, 300.0 * kB
+    # by hand: all 9 degrees of freedom share 300 K in the first half, the energy of 3 at 300 K in the second
+    thermal = random.standard_normal((n, 3, 3)) * np.sqrt(kT / atoms.get_masses())[:, None]
+    calm = thermal * np.sqrt(3.0 / 9.0)
+    run = Trajectory(
+        numbers=atoms.numbers,
+        time_fs=10.0 * np.arange(2 * n),
+        positions=np.repeat(atoms.positions[None], 2 * n, axis=0),
+        velocities=np.concatenate([thermal, calm]),
+        energies=np.zeros(2 * n),
+        forces=np.zeros((2 * n, 3, 3)),
+    )
+    graph = bond_graph(atoms.numbers, atoms.positions)
+    evidence, metrics = examine(run, graph, asked_ps=1.0, target_temperature_K=300.0, constant_energy_from=n)
+    # standard error sqrt(2 / 9 / 4000) of 300 K: 2.2 K
+    assert metrics["temperature_mean_K"] == pytest.approx(300.0, abs=9.0)
+    _, before = examine(run.part(slice(0, n)), graph, asked_ps=1.0, target_temperature_K=300.0, constant_energy_from=n)
+    assert before["temperature_mean_K"] is None
+    assert evidence.n_dof == 3
+
+
+@pytest.mark.parametrize(("name", "n_dof"), [("H2", 1), ("CO2", 4), ("H2O", 3), ("CH3CH2OH", 21)])
+def test_linear_molecules_have_one_more_degree_of_freedom(name, n_dof):
+    atoms = molecule(name)
+    at_rest = np.zeros((1, len(atoms), 3))
+    run = Trajectory(atoms.numbers, np.zeros(1), atoms.positions[None], at_rest, np.zeros(1), at_rest)
+    assert internal_degrees_of_freedom(run) == n_dof
+
+
+def test_heat_between_frames_is_called_heat_where_the_frames_show_it():
+    run = good_run()
+    run.velocities[-1] *= 100.0
+    verdict, metrics = verdict_of(run, exploded_at_ps=0.985)
+    assert verdict.name == "exploded"
+    assert verdict.decided_by == "temperature_max_K"
+    assert metrics["too_hot_at_ps"] == 0.985
+    assert metrics["nonfinite_at_ps"] is None

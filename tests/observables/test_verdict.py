@@ -98,7 +98,17 @@ def test_no_evidence_at_all_is_an_error():
 
 
 def test_every_field_of_the_evidence_is_looked_at_by_these_tests():
-    others = {"unsupported", "error", "cut", "finite", "nonfinite", "too_hot_at_ps", "topology", "n_reference_labels"}
+    others = {
+        "n_dof",
+        "unsupported",
+        "error",
+        "cut",
+        "finite",
+        "nonfinite",
+        "too_hot_at_ps",
+        "topology",
+        "n_reference_labels",
+    }
     assert {field.name for field in dataclasses.fields(Evidence)} == {*NUMBERS, *others}
 
 
@@ -171,3 +181,10 @@ def test_a_cold_run_may_warm_up_to_the_floor():
 def test_values_at_the_limit_pass():
     at_limit = replace(GOOD, force_ratio=0.2, energy_drift_meV_per_atom_per_ps=-5.0, temperature_max_K=1500.0)
     assert judge(at_limit).name == "faithful"
+
+
+def test_few_degrees_of_freedom_may_swing_further():
+    limits = Thresholds()
+    # six standard deviations of chi-squared: 1 + 6 sqrt(2 / n_dof) of the target, where that is above five times
+    assert limits.temperature_limit_K(300.0, 1) == pytest.approx(300.0 * (1.0 + 6.0 * 2.0**0.5))
+    assert limits.temperature_limit_K(300.0, 18) == 1500.0

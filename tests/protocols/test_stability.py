@@ -221,3 +221,17 @@ def test_settings_that_cannot_be_are_one_line(name, value):
 def test_an_unknown_preset_is_answered_with_the_one_meant():
     with pytest.raises(UserError, match="Did you mean 'thorough'"):
         preset("through")
+
+
+def test_a_reference_that_fails_is_an_error_and_no_fault_of_the_model(water, real_run, label_with_springs):
+    good = labels_of(real_run, label_with_springs)
+    energies, forces = good.energies.copy(), good.forces.copy()
+    energies[3], forces[3] = np.nan, np.nan
+    judged = analyse(water, real_run, Labels(energies, forces, {3: "SCF not converged"}), SHORT, LIMITS)
+    assert judged.verdict.name == "error"
+    assert "1 of 11 frames: SCF not converged" in judged.verdict.reason
+
+
+def test_frames_that_fall_between_steps_are_refused():
+    with pytest.raises(UserError, match=r"no multiple of timestep_fs 0.5; make it 2"):
+        Settings(save_every_fs=2.2)
