@@ -99,7 +99,7 @@ class Question:
         return self.subject.elements is None or set(case.numbers.tolist()) <= self.subject.elements
 
 
-def reference_of(question: Question, asked: str | None) -> str:
+def reference_of(subject: Subject, asked: str | None) -> str:
     """Return what labels the runs: as asked, or the level of theory of the model's own training.
 
     Raises
@@ -109,18 +109,18 @@ def reference_of(question: Question, asked: str | None) -> str:
     """
     from gmd26_md.calculators import families
 
-    name = asked or question.subject.level_of_theory
+    name = asked or subject.level_of_theory
     known = families.engine_names()
     if name in known:
         return name
     if asked and Path(name).is_file():  # a path is followed only where the user gave it, not the checkpoint's card
-        if sha256_of(Path(name)) == question.subject.sha256:
+        if sha256_of(Path(name)) == subject.sha256:
             raise UserError(f"--reference {name} is the model under test, which cannot judge itself; name another.")
         return name
     if asked:
         raise unknown_name("reference", asked, known)
     raise UserError(
-        f"{question.subject.name} was trained on {name}, which cannot be computed here; "
+        f"{subject.name} was trained on {name}, which cannot be computed here; "
         f"name a reference that can with --reference: {', '.join(known)}."
     )
 

@@ -66,7 +66,9 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_asked
 
 
-def ask(asked: Asked, *, n_frames: int | None, show: Callable[[float, str], None]) -> Question:
+def ask(
+    asked: Asked, *, n_frames: int | None, show: Callable[[float, str], None], reference: str | None = None
+) -> Question:
     """Open the model and its molecules.
 
     Parameters
@@ -75,29 +77,37 @@ def ask(asked: Asked, *, n_frames: int | None, show: Callable[[float, str], None
         At most so many reference frames a molecule; all if None.
     show
         Told how far the reference minima are.
+    reference
+        What gives the minima to start from; by default the level of theory of the model's own training.
     """
     from gmd26_md.calculators.device import choose_device
     from gmd26_md.evaluate import Question
     from gmd26_md.protocols.subject import open_subject
+    from gmd26_md.question import reference_of
 
     choose_device(asked.device, asked.dtype)  # complain before anything is computed, whatever the model
     subject = open_subject(asked.model, device=asked.device, dtype=asked.dtype, engine=asked.engine)
+
+    if reference is not None:
+        reference_of(subject, reference)  # complain before it is asked for minima
 
     def preparing(fraction: float) -> None:
         show(0.0, f"reference minima: {100 * fraction:.0f} %")
 
     if asked.molecules is not None:
-        cases = _user_cases(asked, asked.molecules, subject, preparing)
+        cases = _user_cases(asked, asked.molecules, subject, reference, preparing)
         name = "user"
     else:
         task = _task_of(asked.task, subject.task, asked.model)
         folder = _frames_folder(asked.frames, subject.folder, subject.level_of_theory)
-        cases = _task_cases(asked, task, folder, subject, n_frames, preparing)
+        cases = _task_cases(asked, task, folder, subject, n_frames, reference, preparing)
         name = task.name
     return Question(subject, name, cases)
 
 
-def _user_cases(asked: Asked, path: Path, subject: Subject, preparing: Callable[[float], None]) -> list[Case]:
+def _user_cases(
+    asked: Asked, path: Path, subject: Subject, reference: str | None, preparing: Callable[[float], None]
+) -> list[Case]:
     from gmd26_md.errors import UserError
     from gmd26_md.protocols.cases import cases_of_file
     from gmd26_md.protocols.structures import read_structures
@@ -105,7 +115,7 @@ def _user_cases(asked: Asked, path: Path, subject: Subject, preparing: Callable[
     if asked.task is not None or asked.only or asked.frames is not None:
         raise UserError("--molecules stands alone; leave out --task, --only and --frames, which choose from a task.")
     _refuse_foreign(asked, subject, [(str(atoms.info["name"]), atoms) for atoms in read_structures(path)])
-    return cases_of_file(path, subject.level_of_theory, on_progress=preparing)
+    return cases_of_file(path, reference or subject.level_of_theory, on_progress=preparing)
 
 
 def _task_cases(
@@ -114,6 +124,7 @@ def _task_cases(
     folder: Path | None,
     subject: Subject,
     n_frames: int | None,
+    reference: str | None,
     preparing: Callable[[float], None],
 ) -> list[Case]:
     from gmd26_md import molecules
@@ -122,7 +133,15 @@ def _task_cases(
     only = {found.name: found for found in map(molecules.get, asked.only)}  # "acetic acid" twice is once
     _refuse_foreign(asked, subject, [(m.name, m.atoms()) for m in (only.values() or task.molecules)])
     level = subject.level_of_theory
-    return cases_of_task(task, folder, level, n_frames=n_frames, only=tuple(only), on_progress=preparing)
+    return cases_of_task(
+        task,
+        folder,
+        level,
+        reference=reference or level,
+        n_frames=n_frames,
+        only=tuple(only),
+        on_progress=preparing,
+    )
 
 
 def _refuse_foreign(asked: Asked, subject: Subject, named: Sequence[tuple[str, Atoms]]) -> None:

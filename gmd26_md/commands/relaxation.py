@@ -42,8 +42,8 @@ def command(
         max_drop_meV_per_atom=max_drop_mev_per_atom,
     )
     with bar("relaxation", silent=asked.quiet) as show:
-        question = ask(asked, n_frames=None, show=show)
-        level = evaluate.reference_of(question, reference)
+        question = ask(asked, n_frames=None, show=show, reference=reference)
+        level = evaluate.reference_of(question.subject, reference)
         folder = open_folder(asked, question, "relaxation", asdict(settings) | {"reference": level})
         evaluate.measure_relaxation(question, folder, settings, level, show)
     finish(asked, question, folder)

@@ -59,8 +59,8 @@ def command(
     }
     thresholds = replace(Thresholds(), **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     with bar("stability", silent=asked.quiet) as show:
-        question = ask(asked, n_frames=n_static_frames or None, show=show)
-        settings = replace(settings, reference=evaluate.reference_of(question, reference))
+        question = ask(asked, n_frames=n_static_frames or None, show=show, reference=reference)
+        settings = replace(settings, reference=evaluate.reference_of(question.subject, reference))
         wanted = {"stability": asdict(settings), "thresholds": asdict(thresholds), "n_static_frames": n_static_frames}
         folder = open_folder(asked, question, "stability", wanted)
         evaluate.measure_static_errors(question, folder, n_static_frames, show)

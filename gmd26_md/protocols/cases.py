@@ -58,6 +58,7 @@ def cases_of_task(
     data: Path | None,
     level: str,
     *,
+    reference: str | None = None,
     n_frames: int | None = None,
     only: Sequence[str] = (),
     on_progress: Callable[[float], None] = lambda fraction: None,
@@ -72,17 +73,20 @@ def cases_of_task(
         Folder with reference data (`datasets.store`), for minima and frames; None if there is none. A minimum
         that is not there is computed with the reference.
     level
-        Level of theory.
+        Level of theory of the frames.
+    reference
+        What the minima belong to; `level` if None.
     n_frames
         At most so many reference frames a molecule.
     only
         Names or slugs of the molecules wanted; all if empty.
     """
     chosen = _chosen(task, only)
-    kept = {m.slug: _stored_minimum(data, level, m) for m in chosen}
+    reference = reference or level
+    kept = {m.slug: _stored_minimum(data, reference, m) for m in chosen}
     absent = [m for m in chosen if kept[m.slug] is None]
-    for m, found in zip(absent, minima([m.atoms() for m in absent], level, on_progress=on_progress), strict=True):
-        kept[m.slug] = found
+    relaxed = minima([m.atoms() for m in absent], reference, on_progress=on_progress)
+    kept |= {m.slug: found for m, found in zip(absent, relaxed, strict=True)}
     return [
         Case(
             name=m.name,
