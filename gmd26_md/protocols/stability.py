@@ -59,7 +59,7 @@ class Settings:
     timestep_fs: float = 0.5
     thermalise_ps: float = 0.5
     friction_per_fs: float = 0.02
-    nve_ps: float = 2.0
+    nve_ps: float = 1.0
     save_every_fs: float = 10.0
     n_seeds: int = 1
     seed: int = 0
