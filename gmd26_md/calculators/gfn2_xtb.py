@@ -33,9 +33,9 @@ class GFN2Engine:
     """GFN2-xTB of one molecule at a time.
 
     Every evaluation starts its self-consistent field from scratch, so the result depends on the molecule alone and
-    not on what was computed before, bit by bit. With `warm_start` it begins at the previous density where only
-    positions moved: energies then differ by less than 1e-10 eV and forces by less than 2e-5 eV/Å (measured on
-    glutaric acid along 40 fs at 300 K, at the default accuracy).
+    not on what was computed before: bit by bit on one thread, to 1e-9 eV and eV/Å on more. With `warm_start` it begins
+    at the previous density where only positions moved: energies then differ by less than 1e-10 eV and forces by less
+    than 2e-5 eV/Å (measured on glutaric acid along 40 fs at 300 K, at the default accuracy).
 
     Parameters
     ----------

@@ -18,7 +18,9 @@ TINY = {
     "n_radial": 6,
     "expert_width": 8,
     "n_features": 8,
-    "n_invariants": 4,
+    "max_degree": 2,
+    "n_products": 4,
+    "n_triples": 4,
     "decoder_width": 16,
 }
 N_SECONDARY = 110
