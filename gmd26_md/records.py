@@ -127,7 +127,6 @@ METRICS: dict[str, Metric] = {
         "lower",
         path_force_mae_eV_per_A="force MAE against the reference along the model's own run",
         path_force_mae_relative_ratio="the same over the mean absolute reference component of the run",
-        path_to_static_ratio="force MAE along the run over the static force MAE",
         true_energy_slope_meV_per_atom_per_ps="slope of kinetic plus reference energy along the run; its size counts",
         true_energy_rms_meV_per_atom="RMS of kinetic plus reference energy about its start",
         true_energy_change_max_meV_per_atom="largest change of kinetic plus reference energy since the start",

@@ -67,7 +67,7 @@ class RunFolder:
 
     def static_tables(self) -> dict[str, np.ndarray]:
         """Return static errors by frame of every molecule that has them."""
-        return {p.stem: np.load(p, allow_pickle=False) for p in sorted((self.path / "static").glob("*.npy"))}
+        return {p.stem: _table(p) for p in sorted((self.path / "static").glob("*.npy"))}
 
     def write_summary(self, summary: dict[str, Any], table: str) -> None:
         """Write the summary for programs and the table for people."""
@@ -134,3 +134,10 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _table(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (ValueError, EOFError) as problem:
+        raise UserError(f"{path} is damaged ({problem}); give --out another folder.") from problem

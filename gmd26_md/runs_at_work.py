@@ -57,9 +57,10 @@ def read_runs(path: Path) -> RunsAtWork | None:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         card = json.loads(arrays.pop("card").tobytes())
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
+        runs = tuple(_run(i, c, arrays) for i, c in enumerate(card["runs"]))
+        return RunsAtWork(runs, card["wall_s"], card["n_atoms"])
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile):
         return None
-    return RunsAtWork(tuple(_run(i, c, arrays) for i, c in enumerate(card["runs"])), card["wall_s"], card["n_atoms"])
 
 
 def _card(run: Run) -> dict[str, Any]:

@@ -61,3 +61,12 @@ def test_a_marker_that_does_not_parse_is_refused(tmp_path):
     (tmp_path / "run" / "run.json").write_text("{torn")
     with pytest.raises(UserError, match="does not parse"):
         open_run_folder(tmp_path / "run", QUESTION)
+
+
+def test_a_damaged_table_of_static_errors_is_named(tmp_path):
+    folder = open_run_folder(tmp_path / "run", {"a": 1})
+    folder.write_static("x", np.zeros((2, 8)))
+    path = tmp_path / "run" / "static" / "x.npy"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"x\.npy is damaged"):
+        folder.static_tables()

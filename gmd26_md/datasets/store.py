@@ -68,9 +68,11 @@ def read_provenance(folder: Path) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as problem:
+    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
         raise UserError(f"{path} is not JSON ({problem}); delete the folder and regenerate it.") from problem
-    return dict(found)
+    if not (isinstance(found, dict) and all(isinstance(entry, dict) for entry in found.values())):
+        raise UserError(f"{path} does not say what made each stage; delete the folder and regenerate it.")
+    return found
 
 
 def write_stage(folder: Path, stage: str, frames: Trajectory, made_by: dict[str, Any]) -> None:
@@ -102,15 +104,16 @@ def is_done(folder: Path, stage: str, settings: dict[str, Any]) -> bool:
     entry = read_provenance(folder).get(stage)
     if entry is None or entry.get("status") != "done":
         return False
-    differing = [k for k in settings if entry["settings"].get(k) != settings[k]]
+    made_with = entry.get("settings", {})
+    differing = [k for k in settings if made_with.get(k) != settings[k]]
     if differing:
         key = differing[0]
         raise UserError(
-            f"{folder}/{stage} was made with {key}={entry['settings'].get(key)}, asked is {key}={settings[key]}; "
+            f"{folder}/{stage} was made with {key}={made_with.get(key)}, asked is {key}={settings[key]}; "
             "choose another --out, or delete that folder."
         )
     path = Path(folder) / f"{stage}.extxyz"
-    return path.is_file() and sha256_of(path) == entry["sha256"]
+    return path.is_file() and sha256_of(path) == entry.get("sha256")
 
 
 def missing(data: Path, level: str, molecules: Iterable[Molecule], stages: Iterable[str]) -> list[str]:

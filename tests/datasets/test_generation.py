@@ -222,3 +222,10 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("content", [b"[1, 2]", b'{"minimum": 3}', b"\xff\xfe"])
+def test_a_provenance_that_says_nothing_is_named(tmp_path, content):
+    (tmp_path / "provenance.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"provenance\.json .* delete the folder"):
+        store.read_provenance(tmp_path)
