@@ -19,8 +19,8 @@ _OURS: tuple[tuple[str, str, str, int, float], ...] = (
     ("F MAE, eV/Å", "static_errors", "force_mae_eV_per_A", 4, 1.0),
     ("cos", "static_errors", "force_cosine", 4, 1.0),
     ("F mag MAE, eV/Å", "static_errors", "force_magnitude_mae_eV_per_A", 4, 1.0),
-    ("E MAE, eV", "static_errors", "energy_mae_eV", 4, 1.0),
-    ("E MAE offset removed, eV", "static_errors", "energy_offset_removed_mae_eV", 4, 1.0),
+    ("E MAE, eV", "static_errors", "energy_mae_eV", 3, 1.0),
+    ("E MAE offset removed, eV", "static_errors", "energy_offset_removed_mae_eV", 3, 1.0),
     ("alive, %", "stability", "alive_fraction", 0, 100.0),
     ("faithful, %", "stability", "faithful_fraction", 0, 100.0),
     ("drift, meV/atom/ps", "dynamics", "absolute_energy_drift_meV_per_atom_per_ps", 3, 1.0),
@@ -120,9 +120,9 @@ def _cell(spread: dict[str, Any] | None, digits: int, factor: float) -> str:
 
 
 def _published_row(name: str, values: tuple[tuple[float, float], ...]) -> list[str]:
-    digits = {key: d for _, _, key, d, _ in _OURS}
     known = dict(zip(COLUMNS, values, strict=True))
     cells = []
     for _, _, key, *_ in _OURS:
-        cells += [f"{v:.{digits[key]}f}" for v in known[key]] if key in known else ["-", "-"]
+        # in the digits of the source: four below 1, two above
+        cells += [f"{v:.{4 if v < 1.0 else 2}f}" for v in known[key]] if key in known else ["-", "-"]
     return [f"{name} ({SOURCE})", *cells]
