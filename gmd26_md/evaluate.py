@@ -72,18 +72,13 @@ def measure_stability(
     todo = job.runnable()
     kept = read_runs(folder.runs_path)
     moved = {run.key for run in kept.runs} if kept else set()
-    group = [pair for pair in todo if _name(*pair) in moved]
+    group = [pair for pair in todo if stability.run_name(*pair) in moved]
     if kept and group:
         job.judge(group, kept, show)
     groups = list(_groups([pair for pair in todo if pair not in group]))
     for index, group in enumerate(groups):
         part = _part(show, index, len(groups))
         job.judge(group, job.move(group, deadline, part), part)
-
-
-def _name(case: Case, seed: int) -> str:
-    """Return what a run is called in file names, as `stability.run` calls it."""
-    return f"{case.slug}-seed{seed}"
 
 
 @dataclass(frozen=True)
@@ -138,7 +133,7 @@ class _Stability:
         """Label the runs of a batch that have no record yet, judge them and write their records."""
         began = time.monotonic()
         by_name = {run.key: run for run in work.runs}
-        runs = [by_name[_name(*pair)] for pair in group]
+        runs = [by_name[stability.run_name(*pair)] for pair in group]
         reference = self.settings.reference or self.question.subject.level_of_theory
         words = f"labelling the runs with {reference}"
         labels = _labels(runs, self.settings, reference, lambda f: show(0.9 + 0.1 * f, words))

@@ -138,6 +138,11 @@ def asked_ps(settings: Settings) -> float:
     return sum(s.n_steps * s.timestep_fs for s in segments(settings)) / 1000.0
 
 
+def run_name(case: Case, seed: int) -> str:
+    """Return what a run is called, also in file names."""
+    return f"{case.slug}-seed{seed}"
+
+
 def run(
     provider: ForceProvider,
     asked: Sequence[tuple[Case, int]],
@@ -151,7 +156,7 @@ def run(
     """Move all (case, seed) pairs together; every case needs a reference minimum."""
     systems = [
         System(
-            key=f"{case.slug}-seed{seed}",
+            key=run_name(case, seed),
             numbers=case.numbers,
             positions=reference_minimum(case).positions[0],
             seed=seed_of(seed, case.slug),
