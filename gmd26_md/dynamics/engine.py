@@ -1,63 +1,41 @@
 """The engine: many molecules at once through velocity Verlet or Langevin dynamics.
 
 Positions and velocities are float64 on the provider's device, whatever the model's precision. Every system has its own
-random stream and temperature. A system that fails leaves the batch with its frames kept, and changes nothing for
-the others.
-
-Integrator: BAOAB (Leimkuhler and Matthews, Appl. Math. Res. Express 2013, 34),
-
-    B  v += dt/2 f/m      A  x += dt/2 v      O  v = c v + sqrt((1 - c^2) kT/m) xi,  c = exp(-friction dt)
-    A  x += dt/2 v        B  v += dt/2 f/m
-
-which without friction (c = 1) is velocity Verlet. One force call a step.
+random stream, segments, time step, temperature and checks. One that fails or comes to its end leaves the batch with its
+frames kept, the next one takes its place, and for the others nothing changes. What is looked at is looked at
+on the device, and comes back once every few steps. The integrator is in `step`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from ase import units
-from torch import Tensor
 
 from gmd26_md.dynamics import snapshot
+from gmd26_md.dynamics.capacity import is_out_of_memory
 from gmd26_md.dynamics.forces import ForceProvider
-from gmd26_md.dynamics.state import BatchState, System, Track, begin, survivors
+from gmd26_md.dynamics.frames import FrameLog
+from gmd26_md.dynamics.look import OnFrame, begin_segments, look, note
+from gmd26_md.dynamics.plan import Checks, PairCheck, Segment, System
+from gmd26_md.dynamics.state import Moving, Noticed, Observed, Track, entered, laid_out
+from gmd26_md.dynamics.step import Rules, advance
+from gmd26_md.dynamics.waiting import WaitingLine
+from gmd26_md.dynamics.watch import Watch
 from gmd26_md.trajectory import Trajectory
 
-__all__ = ["Progress", "Run", "Segment", "System", "integrate"]
+__all__ = ["Checks", "Noticed", "Observed", "PairCheck", "Progress", "Run", "Segment", "System", "integrate", "stream"]
 
-_LOOK_EVERY = 20  # steps between looks at failures in a segment that keeps no frames
+log = logging.getLogger(__name__)
+
+_MOST_STEPS_AT_ONCE = 20  # between two looks at the clock, and what a system that failed may go on
 _SNAPSHOT_EVERY_S = 15.0
-_WHY_EXPLODED = "an energy, force, position or velocity was not finite, or the temperature out of bounds"
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of dynamics under one rule.
-
-    Attributes
-    ----------
-    name
-        What the frames of this stretch are called: "nvt", "nve".
-    n_steps, timestep_fs
-        Length and step.
-    save_every
-        A frame is kept every so many steps; 0 keeps none.
-    friction_per_fs
-        Langevin friction; 0 is velocity Verlet at constant energy. Such a segment starts with overall
-        translation and rotation taken out of the velocities.
-    """
-
-    name: str
-    n_steps: int
-    timestep_fs: float
-    save_every: int
-    friction_per_fs: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,14 +50,20 @@ class Run:
         Kept frames by segment name. A segment that was not reached is missing. The clock starts at 0 with the
         first segment and runs through.
     stopped
-        None if it ran to its end; else "exploded" (a value not finite, or too hot), "error" (the calculator raised) or
-        "censored" (the time limit of the call).
+        None if it ran to its end; else "exploded" (a value not finite, or too hot), "error" (the calculator raised, or
+        one molecule does not fit into memory), "check" (a pair check that stops) or "censored" (the time limit).
     stopped_at_fs
         When, to the step, or None.
     reason
         In words, or None.
     n_force_calls
         Force calls spent on this system.
+    noticed
+        The first violation of each pair check, by its name.
+    observed
+        What was seen at every step, by segment name.
+    wall_s, n_together
+        Its share, by atoms, of the time of its batches; and how many systems moved together, at most.
     """
 
     key: str
@@ -88,15 +72,23 @@ class Run:
     stopped_at_fs: float | None
     reason: str | None
     n_force_calls: int
+    noticed: dict[str, Noticed] = field(default_factory=dict)
+    observed: dict[str, Observed] = field(default_factory=dict)
+    wall_s: float = 0.0
+    n_together: int = 1
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a call is: steps done and to do, systems alive, seconds spent, steps a second of late."""
+    """How far a call is: steps of all molecules done and to do, systems that move and that are done, and the pace.
+
+    `steps_per_s` are molecule-steps a second of late. What a failed system did not do counts as done.
+    """
 
     n_steps_done: int
     n_steps: int
-    n_alive: int
+    n_moving: int
+    n_finished: int
     n_systems: int
     seconds: float
     steps_per_s: float
@@ -105,177 +97,331 @@ class Progress:
 def integrate(
     provider: ForceProvider,
     systems: Sequence[System],
-    segments: Sequence[Segment],
+    segments: Sequence[Segment] = (),
     *,
-    max_temperature_K: float = 1e4,
     deadline: float | None = None,
-    snapshot_path: Path | None = None,
+    folder: Path | None = None,
+    max_cost: float = float("inf"),
+    on_frame: OnFrame | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> list[Run]:
-    """Run every system through the segments, all of them together.
+    """Run every system through its segments and return one `Run` a system, in the order given.
+
+    As `stream`, with the same parameters. All frames are in memory at the end; a folder keeps its content until then.
+    """
+    options = _Options(deadline, folder, max_cost, on_frame, on_progress)
+    loop = _Loop(provider, systems, segments, options)
+    found = {run.key: run for run in loop.runs(forget=False)}
+    loop.clean()
+    return [found[s.key] for s in systems]
+
+
+def stream(
+    provider: ForceProvider,
+    systems: Sequence[System],
+    segments: Sequence[Segment] = (),
+    *,
+    deadline: float | None = None,
+    folder: Path | None = None,
+    max_cost: float = float("inf"),
+    on_frame: OnFrame | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Iterator[Run]:
+    """Run every system through its segments, as many together as fit, and yield each when it is done.
 
     Parameters
     ----------
     provider
         Where forces come from.
-    systems, segments
-        What moves, and how.
-    max_temperature_K
-        A system hotter than this has exploded and leaves the batch.
+    systems
+        What moves; keys are unique.
+    segments
+        How, for every system that brings no segments of its own.
     deadline
-        `time.monotonic()` after which what still runs is censored; None for no limit.
-    snapshot_path
-        Where the state is written every few seconds. A call that finds its own snapshot there goes on from it, to the
-        same numbers (bitwise on a CPU with the same number of threads). Removed at the end.
+        `time.monotonic()` after which what still runs, or has not begun, is censored; None for no limit.
+    folder
+        Where frames are streamed to and where the state is written every few seconds. A call that finds its own
+        state there goes on from it to the same numbers: bitwise on a CPU, whatever the number of threads (see
+        `PotentialForces`); on other devices to the rounding of sums whose order they do not promise. The files of a run
+        are removed when the next run is asked for, so what is made of a run must be safe by then. None: memory only.
+    max_cost
+        Upper limit of the summed `provider.cost` of a batch; by default what memory allows.
+    on_frame
+        Called with system, segment name, number of the frame in the segment, and positions (n_atoms, 3), Å, as frames
+        are kept.
     on_progress
         Called about once a second.
 
-    Returns
-    -------
-    One `Run` a system, in the order given.
+    Raises
+    ------
+    ValueError
+        Two systems of one key, or a system without segments.
     """
-    loop = _Loop(provider, systems, list(segments), max_temperature_K, deadline, snapshot_path, on_progress)
-    tracks = loop.run()
-    if snapshot_path is not None:
-        Path(snapshot_path).unlink(missing_ok=True)
-    return [_finished(track) for track in tracks]
+    loop = _Loop(provider, systems, segments, _Options(deadline, folder, max_cost, on_frame, on_progress))
+    yield from loop.runs(forget=True)
+    loop.clean()
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Options:
+    """The keyword arguments of `stream`."""
+
+    deadline: float | None
+    folder: Path | None
+    max_cost: float
+    on_frame: OnFrame | None
+    on_progress: Callable[[Progress], None] | None
+
+
 class _Loop:
     """One call of the engine: its question, and where it stands."""
 
-    provider: ForceProvider
-    systems: Sequence[System]
-    segments: list[Segment]
-    max_temperature_K: float
-    deadline: float | None
-    snapshot_path: Path | None
-    on_progress: Callable[[Progress], None] | None
-    asked: str = ""
-    tracks: list[Track] = field(default_factory=list)
-    n_done: int = 0
-    began: float = field(default_factory=time.monotonic)
-    reported: tuple[float, int] = (0.0, 0)
-    saved: float = field(default_factory=time.monotonic)
+    def __init__(
+        self, provider: ForceProvider, systems: Sequence[System], segments: Sequence[Segment], options: _Options
+    ) -> None:
+        self.provider, self.options = provider, options
+        self.folder = None if options.folder is None else Path(options.folder)
+        self.tracks = {s.key: self._track(s, segments) for s in systems}
+        if len(self.tracks) != len(systems):
+            raise ValueError("two systems have the same key")
+        self.moving = laid_out(provider, [], [])
+        self.finished: list[Track] = []  # at their end, and not handed over
+        self.handed: list[Track] = []  # handed over, and kept all the same
+        self.n_finished = 0
+        self.has_moved = False
+        self.began = self.saved = time.monotonic()
+        self.reported = (0.0, 0)
+        self.total = sum(t.n_steps for t in self.tracks.values())
+        capacity = min(provider.capacity(), options.max_cost) if systems else 0.0
+        self.line: WaitingLine[Track] = WaitingLine([], capacity)
 
-    def run(self) -> list[Track]:
-        """Run all segments and return the tracks."""
-        self.asked = snapshot.question(self.systems, (self.segments, self.max_temperature_K))
-        at, state = self._resumed() or self._begun()
-        for index in range(at.segment, len(self.segments)):
-            if not state.tracks:
-                break
-            done = at.n_steps if index == at.segment else 0
-            self.n_done = sum(s.n_steps for s in self.segments[:index]) + done
-            state = self._segment(state, index, done)
-        return self.tracks
+    def _track(self, system: System, segments: Sequence[Segment]) -> Track:
+        own = tuple(segments) if system.segments is None else tuple(system.segments)
+        if not own:
+            raise ValueError(f"{system.key} has no segments")
+        path = None if self.folder is None else self.folder / f"{_file_name(system.key)}.frames"
+        return Track(system, own, np.random.default_rng(system.seed), FrameLog(system.numbers, path))
 
-    def _begun(self) -> tuple[snapshot.Position, BatchState]:
-        self.tracks = [Track.of(s) for s in self.systems]
-        return snapshot.Position(0, 0), begin(self.provider, list(self.tracks), self.max_temperature_K)
+    def runs(self, *, forget: bool) -> Iterator[Run]:
+        """Yield runs as they end; with `forget` the files of one are removed when the next is asked for."""
+        self._resume()
+        while True:
+            while self.finished:
+                track = self.finished[0]
+                yield _finished(track)
+                self.finished.pop(0)
+                if forget:
+                    track.log.discard()
+                else:
+                    self.handed.append(track)
+            if not self.moving.tracks and not len(self.line):
+                return
+            self._censor_those_waiting()
+            self._admit()
+            if self.moving.tracks:
+                self._move()
+            self._save()
 
-    def _resumed(self) -> tuple[snapshot.Position, BatchState] | None:
-        if self.snapshot_path is None:
-            return None
-        found = snapshot.load(self.snapshot_path, self.asked, self.provider, self.systems, self.max_temperature_K)
-        if found is None:
-            return None
-        at, state, self.tracks = found
-        self.reported = (0.0, sum(s.n_steps for s in self.segments[: at.segment]) + at.n_steps)  # for the pace
-        return at, state
-
-    def _segment(self, state: BatchState, index: int, done: int) -> BatchState:
-        """Move the batch through one segment; systems that failed leave at the next look."""
-        segment = self.segments[index]
-        start_fs = sum(s.n_steps * s.timestep_fs for s in self.segments[:index])
-        if done == 0:
-            state = state.still() if segment.friction_per_fs == 0.0 else state
-            if segment.save_every:
-                state.keep_frame(segment.name, start_fs)
-        dt = segment.timestep_fs * units.fs
-        keep = float(np.exp(-segment.friction_per_fs * segment.timestep_fs))
-        failed_at = torch.zeros(len(state.tracks), dtype=torch.int64, device=state.x.device)
-        for step in range(done + 1, segment.n_steps + 1):
-            state, healthy = _step(state, dt, keep)
-            failed_at = torch.where((failed_at == 0) & ~healthy, step, failed_at)
-            self._report(len(state.tracks))
-            if step % (segment.save_every or _LOOK_EVERY) and step != segment.n_steps:
-                continue
-            state = self._look(state, segment, start_fs, step, failed_at.cpu().numpy())
-            failed_at = torch.zeros(len(state.tracks), dtype=torch.int64, device=state.x.device)
-            if not state.tracks:
-                break
-            self._save(state, snapshot.Position(index, step))
-        return state
-
-    def _look(
-        self, state: BatchState, segment: Segment, start_fs: float, step: int, failed_at: np.ndarray
-    ) -> BatchState:
-        """Keep a frame, and take out what has failed or run out of time."""
-        now_fs = start_fs + step * segment.timestep_fs
-        if segment.save_every:
-            state.keep_frame(segment.name, now_fs)
-        for position, (track, when) in enumerate(zip(state.tracks, failed_at, strict=True)):
-            if when:
-                said = state.forces_of.errors.get(position)
-                track.stopped, track.reason = ("error", said) if said else ("exploded", _WHY_EXPLODED)
-                track.stopped_at_fs = start_fs + float(when) * segment.timestep_fs
-        over = segment is self.segments[-1] and step == segment.n_steps
-        if self.deadline is not None and time.monotonic() > self.deadline and not over:
-            for track in state.tracks:
-                if track.stopped is None:
-                    track.stopped, track.stopped_at_fs, track.reason = "censored", now_fs, "cut by the time limit"
-        if all(track.stopped is None for track in state.tracks):
-            return state
-        return survivors(self.provider, state, self.max_temperature_K)
-
-    def _save(self, state: BatchState, at: snapshot.Position) -> None:
-        if self.snapshot_path is not None and time.monotonic() - self.saved > _SNAPSHOT_EVERY_S:
-            snapshot.save(self.snapshot_path, self.asked, at, state, self.tracks)
-            self.saved = time.monotonic()
-
-    def _report(self, n_alive: int) -> None:
-        self.n_done += 1
-        if self.on_progress is None:
+    def clean(self) -> None:
+        """Remove the files of a call that is over, and the folder if it is empty then."""
+        if self.folder is None or not self.folder.is_dir():
             return
+        for path in [self.folder / "state.pt", *self.folder.glob("*.frames")]:
+            path.unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _resume(self) -> None:
+        """Take up where a killed call stood, and line up all others."""
+        stand = None if self.folder is None else snapshot.load(self.folder / "state.pt", self.tracks)
+        known: set[str] = set()
+        if stand is not None:
+            known = {*stand.moving, *stand.parked, *stand.finished}
+            self.line.capacity = min(stand.capacity, self.options.max_cost)
+            self.finished = [self.tracks[k] for k in stand.finished]
+            self.n_finished = len(self.finished)
+            if stand.moving:
+                tracks = [self.tracks[k] for k in stand.moving]
+                self.moving = laid_out(self.provider, tracks, [stand.arrays[k] for k in stand.moving])
+        parked = [] if stand is None else [self.tracks[k] for k in stand.parked]
+        fresh = [t for key, t in self.tracks.items() if key not in known]
+        for track in fresh:
+            track.cost = self.provider.cost(track.system.numbers, track.system.positions)
+        self.line.back([(t, t.cost) for t in [*parked, *fresh]])
+        self.reported = (0.0, self._steps_done())  # for the pace
+
+    def _admit(self) -> None:
+        """Fill the places that are free."""
+        used = sum(t.cost for t in self.moving.tracks)
+        chosen = self.line.next(used)
+        if not chosen:
+            return
+        tracks = [t for t, _ in chosen]
+        try:
+            new = entered(self.provider, tracks)
+        except Exception as problem:
+            if not is_out_of_memory(problem):
+                raise
+            self._too_many(chosen, used)
+            return
+        fresh = [i for i, t in enumerate(new.tracks) if t.parked is None]
+        for track in new.tracks:
+            track.parked = None
+        new = begin_segments(new, fresh, self.options.on_frame)
+        self.moving = self.moving.joined(new) if self.moving.tracks else new
+        self._let_go()
+
+    def _too_many(self, chosen: list[tuple[Track, float]], used: float) -> None:
+        """Put systems that did not fit back in line, and let fewer go together from now on."""
+        _free_memory(self.provider.device)
+        for track, _ in chosen:
+            if track.parked is None:  # its beginning will be drawn again
+                track.rng = np.random.default_rng(track.system.seed)
+        if used > 0.0:
+            self.line.capacity = used
+        elif len(chosen) > 1:
+            self.line.capacity = sum(cost for _, cost in chosen) / 2
+        else:
+            self._does_not_fit(chosen[0][0])
+            return
+        self.line.back(chosen)
+        log.info("out of memory: a batch may cost %.0f from now on", self.line.capacity)
+
+    def _does_not_fit(self, track: Track) -> None:
+        track.stopped, track.stopped_at_fs = "error", track.now_fs
+        track.reason = f"out of memory: {track.n_atoms} atoms do not fit on {self.provider.device} by themselves"
+        self._end(track)
+
+    def _halve(self) -> None:
+        """Send the second half of the batch back in line, as it stands."""
+        _free_memory(self.provider.device)
+        n = len(self.moving.tracks)
+        if n == 1:
+            self._does_not_fit(self.moving.tracks[0])
+            self.moving = self.moving.only([])
+            return
+        leaving = self.moving.only(range(n // 2, n))
+        for track, arrays in zip(leaving.tracks, leaving.arrays(), strict=True):
+            track.parked = arrays
+        self.moving = self.moving.only(range(n // 2))
+        self.line.capacity = sum(t.cost for t in self.moving.tracks)
+        self.line.back([(t, t.cost) for t in leaving.tracks])
+        log.info("out of memory: %d systems go on together, not %d", n // 2, n)
+
+    def _move(self) -> None:
+        """Move the batch to the next look of one of its systems."""
+        self.has_moved = True
+        moving = self.moving
+        n_steps = min(_MOST_STEPS_AT_ONCE, *(t.steps_to_look() for t in moving.tracks))
+        streams = [t.rng.bit_generator.state for t in moving.tracks]
+        began = time.perf_counter()
+        rules = Rules.of(moving)
+        watch = Watch.of(moving).over(moving.tracks, n_steps)
+        try:
+            noise = _noise(moving, n_steps) if rules.thermostat else None
+            moved, trace = advance(moving, rules, noise, n_steps, watch, self._tick)
+        except Exception as problem:
+            if not is_out_of_memory(problem):
+                raise
+            for track, stream_state in zip(moving.tracks, streams, strict=True):
+                track.rng.bit_generator.state = stream_state
+            self._halve()
+            return
+        note(moved, trace, watch, n_steps)
+        _share_out(moving, time.perf_counter() - began)
+        late = self.options.deadline is not None and time.monotonic() > self.options.deadline
+        self.moving = look(moved, late=late, on_frame=self.options.on_frame)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Take those out that are done."""
+        tracks = self.moving.tracks
+        leaving = [t for t in tracks if t.finished]
+        if leaving:
+            self.moving = self.moving.only([i for i, t in enumerate(tracks) if not t.finished])
+            for track in leaving:
+                self._end(track)
+            self._save(now=True)
+
+    def _end(self, track: Track) -> None:
+        track.finished = True
+        self.finished.append(track)
+        self.n_finished += 1
+
+    def _censor_those_waiting(self) -> None:
+        """End what has not come into the batch by the time limit; the first batch of a call always moves."""
+        limit = self.options.deadline
+        if limit is None or time.monotonic() <= limit or self.moving.tracks or not self.has_moved:
+            return
+        for track in self.line.clear():
+            track.stopped, track.stopped_at_fs, track.reason = "censored", track.now_fs, "cut by the time limit"
+            self._end(track)
+
+    def _save(self, *, now: bool = False) -> None:
+        if self.folder is None or not (now or time.monotonic() - self.saved > _SNAPSHOT_EVERY_S):
+            return
+        parked = [t for t in self.line if t.parked is not None]  # type: ignore[attr-defined]
+        finished = [*self.handed, *self.finished]
+        names = ([t.system.key for t in group] for group in (self.moving.tracks, parked, finished))
+        arrays = {t.system.key: a for t, a in zip(self.moving.tracks, self.moving.arrays(), strict=True)}
+        stand = snapshot.Stand(self.line.capacity, *names, arrays)
+        snapshot.save(self.folder / "state.pt", stand, [*self.moving.tracks, *parked, *finished])
+        self.saved = time.monotonic()
+
+    def _steps_done(self) -> int:
+        return sum(t.n_steps if t.finished else t.n_steps_done for t in self.tracks.values())
+
+    def _tick(self, n_steps: int) -> None:
+        """Report about once a second; `n_steps` of the present stretch are done."""
         now = time.monotonic() - self.began
-        total = sum(s.n_steps for s in self.segments)
         since, before = self.reported
-        if now - since > 1.0 or self.n_done == total:
-            pace = (self.n_done - before) / max(now - since, 1e-9)
-            self.reported = (now, self.n_done)
-            self.on_progress(Progress(self.n_done, total, n_alive, len(self.systems), now, pace))
+        if self.options.on_progress is None or now - since < 1.0:
+            return
+        done = self._steps_done() + n_steps * len(self.moving.tracks)
+        pace = (done - before) / max(now - since, 1e-9)
+        self.reported = (now, done)
+        n_moving = len(self.moving.tracks)
+        n = len(self.tracks)
+        self.options.on_progress(Progress(done, self.total, n_moving, self.n_finished, n, now, pace))
 
 
-def _step(state: BatchState, dt: float, keep: float) -> tuple[BatchState, Tensor]:
-    """Take one BAOAB step; return the state and which systems are healthy, (n_systems,), bool."""
-    half = 0.5 * dt
-    v = state.v + half * state.f / state.masses
-    if keep == 1.0:
-        x = state.x + dt * v
-    else:
-        x = state.x + half * v
-        noise = np.concatenate([t.rng.standard_normal((t.n_atoms, 3)) for t in state.tracks])
-        spread = torch.sqrt((1.0 - keep * keep) * state.kT / state.masses)
-        v = keep * v + spread * torch.as_tensor(noise, device=x.device)
-        x = x + half * v
-    moved = replace(state, x=x).evaluated()
-    moved = replace(moved, v=v + half * moved.f / state.masses)
-    return moved, moved.healthy()
+def _noise(moving: Moving, n_steps: int) -> torch.Tensor:
+    """Draw what the thermostats need, from each system's own stream, (n_steps, n_atoms, 3)."""
+    parts = []
+    for track in moving.tracks:
+        warm = track.rule.friction_per_fs > 0.0
+        shape = (n_steps, track.n_atoms, 3)
+        parts.append(track.rng.standard_normal(shape) if warm else np.zeros(shape))
+    return torch.as_tensor(np.concatenate(parts, axis=1), device=moving.x.device)
+
+
+def _share_out(moving: Moving, seconds: float) -> None:
+    """Give each system its share of what a stretch cost, by atoms."""
+    n_atoms, n = sum(moving.rows.counts), len(moving.tracks)
+    for track in moving.tracks:
+        track.wall_s += seconds * track.n_atoms / n_atoms
+        track.n_together = max(track.n_together, n)
+
+
+def _free_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _file_name(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
 def _finished(track: Track) -> Run:
-    frames = {}
-    for name, kept in track.kept.items():
-        times, xs, vs, energies, fs = zip(*kept, strict=True)
-        frames[name] = Trajectory(
-            numbers=track.system.numbers,
-            time_fs=np.array(times),
-            positions=np.stack(xs),
-            velocities=np.stack(vs),
-            energies=np.array(energies),
-            forces=np.stack(fs),
-            info={"segment": name},
-        )
-    return Run(track.system.key, frames, track.stopped, track.stopped_at_fs, track.reason, track.n_force_calls)
+    return Run(
+        track.system.key,
+        track.log.trajectories(),
+        track.stopped,
+        track.stopped_at_fs,
+        track.reason,
+        track.n_force_calls,
+        dict(track.noticed),
+        dict(track.observed),
+        track.wall_s,
+        track.n_together,
+    )

@@ -2,26 +2,34 @@
 
 FIRE (Bitzek et al., Phys. Rev. Lett. 97, 170201, 2006) in its second form (Guénolé et al., Comput. Mater. Sci. 175,
 109584, 2020): semi-implicit Euler, and half a step back when a molecule goes uphill. Each molecule has its own
-time step and mixing, so none depends on its neighbours in the batch.
+time step and mixing, so none depends on its neighbours in the batch; one that has come to rest leaves, and the next
+takes its place.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gmd26_md.dynamics.capacity import is_out_of_memory
 from gmd26_md.dynamics.forces import BoundForces, ForceProvider
+from gmd26_md.dynamics.rows import Rows
+from gmd26_md.dynamics.waiting import WaitingLine
 from gmd26_md.trajectory import Trajectory
+
+log = logging.getLogger(__name__)
 
 # Bitzek's parameters in ASE's units for unit masses.
 _DT_START, _DT_MAX, _DT_MIN = 0.1, 1.0, 0.002
 _GROW, _SHRINK, _ALPHA_START, _ALPHA_SHRINK, _N_WAIT = 1.1, 0.5, 0.25, 0.99, 5
 _MAX_MOVE_A = 0.1  # of any atom in a step
 _KEEP_EVERY = 20  # steps between frames of the path
+_LOOK_EVERY = 5  # steps between looks at who is at rest; a divisor of it
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ def relax(
     *,
     fmax: float = 0.01,
     max_steps: int = 2000,
+    max_cost: float = float("inf"),
     on_progress: Callable[[int, int], None] = lambda n_steps, n_left: None,
 ) -> list[Relaxation]:
     """Relax every molecule until the largest force on an atom is below `fmax`, eV/Å.
@@ -68,135 +77,250 @@ def relax(
         Of each molecule, (n_atoms,) and (n_atoms, 3), Å.
     max_steps
         After these a molecule counts as not converged.
+    max_cost
+        Upper limit of the summed `provider.cost` of a batch; by default what memory allows.
     on_progress
-        Called with the step and how many molecules still move.
+        Called with the steps taken by the batch and how many molecules are not at rest yet.
 
     Notes
     -----
-    A molecule with a value that is not finite stops where it is, not converged.
+    A molecule with a value that is not finite stops where it is, not converged. Out of memory, the batch is
+    halved and goes on.
     """
-    state = _start(provider, numbers, positions, fmax)
-    # one binding for the whole call: molecules at rest are asked again, which costs less than it is to code around
-    for step in range(1, max_steps + 1):
-        moving = state.moving()
-        if not moving.any():
-            break
-        _advance(state, moving)
-        if step % _KEEP_EVERY == 0:
-            _keep(state, moving, step)
-            on_progress(step, int(moving.sum()))
-    return [_finished(state, i, fmax_of, fmax) for i, fmax_of in enumerate(state.fmax().tolist())]
+    walkers = [
+        _Walker(i, z, np.asarray(x, dtype=np.float64)) for i, (z, x) in enumerate(zip(numbers, positions, strict=True))
+    ]
+    hill = _Hill(provider, fmax, max_steps)
+    capacity = min(provider.capacity(), max_cost) if walkers else 0.0
+    line = WaitingLine([(w, provider.cost(w.numbers, w.positions)) for w in walkers], capacity)
+    found: dict[int, Relaxation] = {}
+    batch, n_steps = hill.empty(), 0
+    while batch.walkers or len(line):
+        try:
+            chosen = line.next(sum(cost for _, cost in batch.walkers))
+            batch = hill.entered(batch, chosen)
+            batch = hill.walked(batch)
+        except Exception as problem:
+            if not is_out_of_memory(problem):
+                raise
+            batch = _fewer(batch, chosen, line, found)
+            continue
+        n_steps += _LOOK_EVERY
+        batch = hill.let_go(batch, found)
+        on_progress(n_steps, len(batch.walkers) + len(line))
+    return [found[i] for i in range(len(walkers))]
 
 
-@dataclass
-class _State:
+@dataclass(eq=False)
+class _Walker:
+    """One molecule on its way; `parked` is where it stood when it left the batch for want of memory."""
+
+    index: int
+    numbers: np.ndarray
+    positions: np.ndarray
+    kept: list[tuple[int, np.ndarray, float, np.ndarray]] = field(default_factory=list)
+    parked: _Batch | None = None
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Molecules that walk together, flat, float64, on the provider's device."""
+
+    walkers: tuple[tuple[_Walker, float], ...]  # with their costs
+    rows: Rows
     forces_of: BoundForces
-    numbers: list[np.ndarray]
-    idx: Tensor  # (n_atoms,) system of each atom
     x: Tensor  # (n_atoms, 3)
     v: Tensor  # (n_atoms, 3)
     f: Tensor  # (n_atoms, 3)
-    energy: Tensor  # (n_systems,)
-    dt: Tensor  # (n_systems,)
-    alpha: Tensor  # (n_systems,)
-    n_downhill: Tensor  # (n_systems,)
-    n_steps: Tensor  # (n_systems,)
-    kept: list[list[tuple[int, np.ndarray, float, np.ndarray]]]
-    target: float  # eV/Å
-
-    def sums(self, atoms: Tensor) -> Tensor:
-        """Sum (n_atoms,) over each system."""
-        return torch.zeros_like(self.dt).index_add(0, self.idx, atoms)
-
-    def largest(self, atoms: Tensor) -> Tensor:
-        """Return the largest of (n_atoms,), none negative, in each system, (n_systems,); NaN stays NaN."""
-        return torch.zeros_like(self.dt).scatter_reduce(0, self.idx, atoms, "amax")
+    energy: Tensor  # (n_systems,), as all that follow
+    dt: Tensor
+    alpha: Tensor
+    n_downhill: Tensor
+    n_steps: Tensor
 
     def fmax(self) -> Tensor:
-        """Return the largest force on an atom of each system, (n_systems,), eV/Å; NaN stays NaN."""
-        size = self.f.norm(dim=-1)
-        return self.largest(size)
+        """Return the largest force on an atom of each molecule, (n_systems,), eV/Å; NaN stays NaN."""
+        return self.rows.largest(self.f.norm(dim=-1))
 
-    def moving(self) -> Tensor:
-        """Return which systems still move: not converged and all finite."""
-        fmax = self.fmax()
-        return (fmax >= self.target) & torch.isfinite(fmax + self.energy)
+    def only(self, chosen: Sequence[int]) -> _Batch:
+        """Return some of the molecules."""
+        atoms = self.rows.atoms_of(chosen)
+        which = torch.as_tensor(list(chosen), dtype=torch.int64, device=self.x.device)
+        rows = Rows.of([self.rows.counts[i] for i in chosen], self.x.device)
+        tensors = [getattr(self, n)[atoms] for n in ("x", "v", "f")] + [getattr(self, n)[which] for n in _BY_SYSTEM]
+        return _Batch(tuple(self.walkers[i] for i in chosen), rows, self.forces_of.only(chosen), *tensors)
 
-    def split(self, flat: Tensor) -> list[np.ndarray]:
-        ends = np.cumsum([len(z) for z in self.numbers])[:-1]
-        return list(np.split(flat.detach().cpu().numpy().copy(), ends))
-
-
-def _start(
-    provider: ForceProvider, numbers: Sequence[np.ndarray], positions: Sequence[np.ndarray], fmax: float
-) -> _State:
-    device, n = provider.device, len(numbers)
-    bound = provider.bind(numbers)
-    x = torch.as_tensor(np.concatenate(positions), dtype=torch.float64, device=device)
-    energy, forces = bound(x)
-    zeros = torch.zeros(n, dtype=torch.float64, device=device)
-    idx = torch.as_tensor(np.repeat(np.arange(n), [len(z) for z in numbers]), device=device)
-    state = _State(
-        bound, list(numbers), idx, x, torch.zeros_like(x), forces, energy,
-        dt=zeros + _DT_START, alpha=zeros + _ALPHA_START, n_downhill=zeros.clone(), n_steps=zeros.clone(),
-        kept=[[] for _ in numbers], target=fmax,
-    )  # fmt: skip
-    _keep(state, torch.ones(n, dtype=torch.bool), 0)
-    return state
+    def joined(self, other: _Batch) -> _Batch:
+        """Return these molecules and then the other's."""
+        rows = Rows.of(self.rows.counts + other.rows.counts, self.x.device)
+        tensors = [torch.cat([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)[3:]]
+        return _Batch(self.walkers + other.walkers, rows, self.forces_of.joined(other.forces_of), *tensors)
 
 
-def _advance(state: _State, moving: Tensor) -> None:
-    """Take one FIRE step of the systems that move; the others stay as they are."""
-    power = state.sums((state.f * state.v).sum(-1))
-    uphill = power <= 0.0
-    started = state.n_steps > 0
+_BY_SYSTEM = ("energy", "dt", "alpha", "n_downhill", "n_steps")
+
+
+@dataclass(frozen=True)
+class _Hill:
+    """Where molecules walk, and when they are at rest."""
+
+    provider: ForceProvider
+    fmax: float
+    max_steps: int
+
+    def empty(self) -> _Batch:
+        """Return a batch of nobody."""
+        return self._laid_out([])
+
+    def _laid_out(self, chosen: Sequence[tuple[_Walker, float]]) -> _Batch:
+        device, n = self.provider.device, len(chosen)
+        x = np.concatenate([w.positions for w, _ in chosen]) if chosen else np.zeros((0, 3))
+        at = torch.as_tensor(x, dtype=torch.float64, device=device)
+        zeros = torch.zeros(n, dtype=torch.float64, device=device)
+        return _Batch(
+            tuple(chosen), Rows.of([len(w.numbers) for w, _ in chosen], device),
+            self.provider.bind([w.numbers for w, _ in chosen]), at, torch.zeros_like(at), torch.zeros_like(at),
+            energy=zeros, dt=zeros + _DT_START, alpha=zeros + _ALPHA_START, n_downhill=zeros, n_steps=zeros,
+        )  # fmt: skip
+
+    def entered(self, batch: _Batch, chosen: Sequence[tuple[_Walker, float]]) -> _Batch:
+        """Return the batch with newcomers: as they were parked, or at their start with their first forces."""
+        for walker, _ in chosen:
+            if walker.parked is not None:
+                batch = batch.joined(walker.parked)
+        fresh = [(w, cost) for w, cost in chosen if w.parked is None]
+        if fresh:
+            new = self._laid_out(fresh)
+            energy, forces = new.forces_of(new.x)
+            new = replace(new, energy=energy, f=forces)
+            _keep(new, range(len(fresh)))
+            batch = batch.joined(new) if batch.walkers else new
+        for walker, _ in chosen:
+            walker.parked = None
+        return batch
+
+    def moving(self, batch: _Batch) -> Tensor:
+        """Return which molecules still walk: not converged, all finite, with steps left."""
+        fmax = batch.fmax()
+        return (fmax >= self.fmax) & torch.isfinite(fmax + batch.energy) & (batch.n_steps < self.max_steps)
+
+    def walked(self, batch: _Batch) -> _Batch:
+        """Return the batch some steps later; a molecule that comes to rest between looks stays where it is."""
+        for _ in range(_LOOK_EVERY):
+            batch = _advanced(batch, self.moving(batch))
+        return batch
+
+    def let_go(self, batch: _Batch, found: dict[int, Relaxation]) -> _Batch:
+        """Keep the frames that are due, and return the batch without those that are at rest; they are found."""
+        moving = self.moving(batch).tolist()
+        steps = batch.n_steps.tolist()
+        _keep(batch, [i for i, m in enumerate(moving) if m and steps[i] % _KEEP_EVERY == 0])
+        leaving = [i for i, m in enumerate(moving) if not m]
+        for i, fmax_of in zip(leaving, batch.fmax()[leaving].tolist(), strict=True):
+            found[batch.walkers[i][0].index] = _finished(batch, i, fmax_of, self.fmax)
+        return batch.only([i for i, m in enumerate(moving) if m]) if leaving else batch
+
+
+def _fewer(
+    batch: _Batch,
+    chosen: Sequence[tuple[_Walker, float]],
+    line: WaitingLine[_Walker],
+    found: dict[int, Relaxation],
+) -> _Batch:
+    """Return the batch as it goes on after it ran out of memory: without newcomers, else its first half.
+
+    One that does not fit by itself is found, not converged.
+    """
+    if batch.x.device.type == "cuda":
+        torch.cuda.empty_cache()
+    here = {w.index for w, _ in batch.walkers}
+    newcomers = [(w, cost) for w, cost in chosen if w.index not in here]
+    if newcomers and (batch.walkers or len(newcomers) > 1):
+        line.capacity = sum(cost for _, cost in batch.walkers) or sum(cost for _, cost in newcomers) / 2
+        line.back(newcomers)
+        return batch
+    n = len(batch.walkers)
+    if n > 1:
+        for i in range(n // 2, n):
+            batch.walkers[i][0].parked = batch.only([i])
+        leaving = batch.walkers[n // 2 :]
+        batch = batch.only(range(n // 2))
+        line.capacity = sum(cost for _, cost in batch.walkers)
+        line.back(leaving)
+        log.info("out of memory: %d molecules relax together, not %d", n // 2, n)
+        return batch
+    walker = (*newcomers, *batch.walkers)[0][0]
+    why = f"out of memory: {len(walker.numbers)} atoms do not fit on {batch.x.device} by themselves"
+    nowhere = np.full(walker.positions.shape, np.nan)
+    frames = walker.kept or [(0, walker.positions, float("nan"), nowhere)]
+    found[walker.index] = Relaxation(_path(walker.numbers, frames), False, frames[-1][0], float("nan"), why)
+    return batch.only([])
+
+
+def _advanced(state: _Batch, moving: Tensor) -> _Batch:
+    """Return the batch after one FIRE step of the molecules that move; the others stay as they are."""
+    rows = state.rows
+    uphill = rows.sums((state.f * state.v).sum(-1)) <= 0.0
     # downhill long enough: longer steps, less steering
-    state.n_downhill = torch.where(uphill, 0.0, state.n_downhill + 1)
-    faster = ~uphill & (state.n_downhill > _N_WAIT)
-    state.dt = torch.where(faster, (state.dt * _GROW).clamp(max=_DT_MAX), state.dt)
-    state.alpha = torch.where(faster, state.alpha * _ALPHA_SHRINK, state.alpha)
+    n_downhill = torch.where(uphill, 0.0, state.n_downhill + 1)
+    faster = ~uphill & (n_downhill > _N_WAIT)
+    dt = torch.where(faster, (state.dt * _GROW).clamp(max=_DT_MAX), state.dt)
+    alpha = torch.where(faster, state.alpha * _ALPHA_SHRINK, state.alpha)
     # uphill: half a step back, stop, shorter steps
-    turned = uphill & started
-    state.dt = torch.where(turned, (state.dt * _SHRINK).clamp(min=_DT_MIN), state.dt)
-    state.alpha = torch.where(uphill, _ALPHA_START, state.alpha)
-    back = torch.where(turned & moving, 0.5 * state.dt, 0.0)[state.idx, None]
+    turned = uphill & (state.n_steps > 0)
+    dt = torch.where(turned, (dt * _SHRINK).clamp(min=_DT_MIN), dt)
+    alpha = torch.where(uphill, _ALPHA_START, alpha)
+    back = rows.to_atoms(torch.where(turned & moving, 0.5 * dt, 0.0))[:, None]
     x = state.x - back * state.v
-    v = torch.where(uphill[state.idx, None], 0.0, state.v)
+    v = torch.where(rows.to_atoms(uphill)[:, None], 0.0, state.v)
     # semi-implicit Euler with the velocity steered towards the force
-    dt = state.dt[state.idx, None]
-    v = v + dt * state.f
-    size_v, size_f = state.sums((v * v).sum(-1)).sqrt(), state.sums((state.f * state.f).sum(-1)).sqrt()
-    alpha = state.alpha
-    steer = (alpha * size_v / size_f.clamp(min=1e-30))[state.idx, None]
-    v = (1.0 - alpha)[state.idx, None] * v + steer * state.f
-    move = dt * v
-    longest = state.largest(move.norm(dim=-1))
-    scale = (_MAX_MOVE_A / longest.clamp(min=1e-30)).clamp(max=1.0)[state.idx, None]
-    on = moving[state.idx, None]
-    state.x = torch.where(on, x + scale * move, state.x)
-    state.v = torch.where(on, v, 0.0)
-    energy, forces = state.forces_of(state.x)
-    state.energy = torch.where(moving, energy, state.energy)
-    state.f = torch.where(on, forces, state.f)
-    state.n_steps = state.n_steps + moving
+    step = rows.to_atoms(dt)[:, None]
+    v = v + step * state.f
+    size_v, size_f = rows.sums((v * v).sum(-1)).sqrt(), rows.sums((state.f * state.f).sum(-1)).sqrt()
+    steer = rows.to_atoms(alpha * size_v / size_f.clamp(min=1e-30))[:, None]
+    v = rows.to_atoms(1.0 - alpha)[:, None] * v + steer * state.f
+    move = step * v
+    longest = rows.largest(move.norm(dim=-1))
+    scale = rows.to_atoms((_MAX_MOVE_A / longest.clamp(min=1e-30)).clamp(max=1.0))[:, None]
+    on = rows.to_atoms(moving)[:, None]
+    x = torch.where(on, x + scale * move, state.x)
+    energy, forces = state.forces_of(x)
+    return replace(
+        state,
+        x=x,
+        v=torch.where(on, v, 0.0),
+        f=torch.where(on, forces, state.f),
+        energy=torch.where(moving, energy, state.energy),
+        dt=torch.where(moving, dt, state.dt),
+        alpha=torch.where(moving, alpha, state.alpha),
+        n_downhill=torch.where(moving, n_downhill, state.n_downhill),
+        n_steps=state.n_steps + moving,
+    )
 
 
-def _keep(state: _State, which: Tensor, step: int) -> None:
-    energies = state.energy.tolist()
-    for i, (x, f) in enumerate(zip(state.split(state.x), state.split(state.f), strict=True)):
-        if which[i]:
-            state.kept[i].append((step, x, energies[i], f))
+def _keep(batch: _Batch, which: Sequence[int]) -> None:
+    if not which:
+        return
+    energies, steps = batch.energy.tolist(), batch.n_steps.tolist()
+    xs, fs = batch.rows.split(batch.x), batch.rows.split(batch.f)
+    for i in which:
+        batch.walkers[i][0].kept.append((int(steps[i]), xs[i], energies[i], fs[i]))
 
 
-def _finished(state: _State, index: int, fmax_of: float, fmax: float) -> Relaxation:
-    n_steps = int(state.n_steps[index])
-    kept = state.kept[index]
-    if kept[-1][0] != n_steps:
-        x, f = state.split(state.x)[index], state.split(state.f)[index]
-        kept.append((n_steps, x, float(state.energy[index]), f))
+def _finished(batch: _Batch, index: int, fmax_of: float, fmax: float) -> Relaxation:
+    walker, n_steps = batch.walkers[index][0], int(batch.n_steps[index])
+    if walker.kept[-1][0] != n_steps:
+        _keep(batch, [index])
+    error = batch.forces_of.errors.get(index)
+    return Relaxation(
+        _path(walker.numbers, walker.kept), bool(fmax_of < fmax and error is None), n_steps, fmax_of, error
+    )
+
+
+def _path(numbers: np.ndarray, kept: Sequence[tuple[int, np.ndarray, float, np.ndarray]]) -> Trajectory:
     steps, xs, energies, fs = zip(*kept, strict=True)
-    path = Trajectory(
-        numbers=state.numbers[index],
+    return Trajectory(
+        numbers=numbers,
         time_fs=np.array(steps, dtype=float),
         positions=np.stack(xs),
         velocities=None,
@@ -204,5 +328,3 @@ def _finished(state: _State, index: int, fmax_of: float, fmax: float) -> Relaxat
         forces=np.stack(fs),
         info={"clock": "steps"},
     )
-    error = state.forces_of.errors.get(index)
-    return Relaxation(path, bool(fmax_of < fmax and error is None), n_steps, fmax_of, error)

@@ -1,4 +1,4 @@
-"""What the engine holds while molecules move: the systems that still run, laid out flat, and each one's own things."""
+"""What the engine holds while molecules move: the systems, laid out flat, and each one's own things."""
 
 from __future__ import annotations
 
@@ -7,202 +7,251 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from ase import units
 from ase.data import atomic_masses
 from torch import Tensor
 
 from gmd26_md.dynamics.forces import BoundForces, ForceProvider
+from gmd26_md.dynamics.frames import FrameLog
 from gmd26_md.dynamics.motion import maxwell_boltzmann, without_overall_motion
+from gmd26_md.dynamics.plan import Segment, System
+from gmd26_md.dynamics.rows import Rows
 
-Frame = tuple[float, np.ndarray, np.ndarray, float, np.ndarray]  # time fs, positions, velocities, energy, forces
+_LOOK_EVERY = 20  # steps between a system's looks at itself in a segment that keeps no frames
 
 
 @dataclass(frozen=True)
-class System:
-    """One molecule to be moved.
+class Noticed:
+    """The first violation of a pair check: when, which atoms, and how far apart they were (NaN fails as well)."""
+
+    name: str
+    at_fs: float
+    atoms: tuple[int, int]
+    distance_A: float
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen at every step of a segment, frames or not; NaN where a value was not finite.
 
     Attributes
     ----------
-    key
-        Name of the run, unique in a call.
-    numbers, positions
-        (n_atoms,) and (n_atoms, 3), Å.
-    seed
-        Seeds this system's own random stream: initial velocities and thermostat.
-    temperature_K
-        Of the initial velocities and of the thermostat.
-    velocities
-        (n_atoms, 3), ASE units; drawn at `temperature_K` if None.
+    n_steps
+        Steps taken.
+    kinetic_sum_eV, kinetic_max_eV
+        Sum over the steps, and largest, of the kinetic energy.
+    total_first_eV, total_min_eV, total_max_eV
+        Kinetic plus potential energy after the first step, and its range.
     """
 
-    key: str
-    numbers: np.ndarray
-    positions: np.ndarray
-    seed: int
-    temperature_K: float
-    velocities: np.ndarray | None = None
+    n_steps: int
+    kinetic_sum_eV: float
+    kinetic_max_eV: float
+    total_first_eV: float
+    total_min_eV: float
+    total_max_eV: float
+
+    def with_steps(self, kinetic: np.ndarray, total: np.ndarray) -> Observed:
+        """Return what was seen after more steps, both (n_steps,), eV."""
+        if len(kinetic) == 0:
+            return self
+        seen = self.n_steps > 0
+        return Observed(
+            self.n_steps + len(kinetic),
+            self.kinetic_sum_eV + float(kinetic.sum()),
+            float(np.maximum(self.kinetic_max_eV, kinetic.max())),
+            self.total_first_eV if seen else float(total[0]),
+            float(np.minimum(self.total_min_eV, total.min()) if seen else total.min()),
+            float(np.maximum(self.total_max_eV, total.max()) if seen else total.max()),
+        )
+
+
+NOTHING_OBSERVED = Observed(0, 0.0, 0.0, float("nan"), float("nan"), float("nan"))
 
 
 @dataclass
 class Track:
-    """One system's own things: its random stream, its frames, its end."""
+    """One system's own things: where it is in its segments, its random stream, its frames, its end.
+
+    `n_done` steps of segment number `segment` are done. `finished` says that it takes no further step.
+    """
 
     system: System
+    segments: tuple[Segment, ...]
     rng: np.random.Generator
-    kept: dict[str, list[Frame]] = field(default_factory=dict)
+    log: FrameLog
+    cost: float = 0.0
+    segment: int = 0
+    n_done: int = 0
     stopped: str | None = None
     stopped_at_fs: float | None = None
     reason: str | None = None
     n_force_calls: int = 0
-
-    @staticmethod
-    def of(system: System) -> Track:
-        """Return the track of a system that has not moved yet."""
-        return Track(system, np.random.default_rng(system.seed))
+    wall_s: float = 0.0
+    n_together: int = 0
+    noticed: dict[str, Noticed] = field(default_factory=dict)
+    observed: dict[str, Observed] = field(default_factory=dict)
+    parked: dict[str, np.ndarray] | None = None
+    finished: bool = False
 
     @property
     def n_atoms(self) -> int:
         """Number of atoms."""
         return len(self.system.numbers)
 
+    @property
+    def masses(self) -> np.ndarray:
+        """(n_atoms,), amu."""
+        return np.asarray(atomic_masses[self.system.numbers])
+
+    @property
+    def rule(self) -> Segment:
+        """The segment that it is in; the last one when it has come to its end."""
+        return self.segments[min(self.segment, len(self.segments) - 1)]
+
+    @property
+    def ended(self) -> bool:
+        """Whether all segments are done."""
+        return self.segment >= len(self.segments)
+
+    @property
+    def begun_fs(self) -> float:
+        """When the present segment began, fs."""
+        return sum(s.n_steps * s.timestep_fs for s in self.segments[: self.segment])
+
+    @property
+    def now_fs(self) -> float:
+        """The clock: 0 at the beginning of the first segment."""
+        return self.begun_fs + self.n_done * self.rule.timestep_fs
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of all segments."""
+        return sum(s.n_steps for s in self.segments)
+
+    @property
+    def n_steps_done(self) -> int:
+        """Steps taken in all segments."""
+        return sum(s.n_steps for s in self.segments[: self.segment]) + self.n_done
+
+    def steps_to_look(self) -> int:
+        """Return how many steps it is to this system's next frame, look or end of segment.
+
+        It depends on the system alone: a look is where it may leave the batch, so neighbours do not change when.
+        """
+        every = self.rule.save_every or _LOOK_EVERY
+        return min(every - self.n_done % every, self.rule.n_steps - self.n_done)
+
+    @property
+    def looks_now(self) -> bool:
+        """Whether it stands at a frame, a look or the end of its segment."""
+        every = self.rule.save_every or _LOOK_EVERY
+        return self.n_done % every == 0 or self.n_done == self.rule.n_steps
+
 
 @dataclass(frozen=True)
-class BatchState:
-    """The systems that still run, flat, float64, on the provider's device.
+class Moving:
+    """The systems that move together, flat, float64, on the provider's device.
 
     Attributes
     ----------
     tracks
         The systems, in order.
+    rows
+        Which atoms are whose.
     forces_of
         Their bound forces.
-    system_idx
-        (n_atoms,).
-    masses
-        (n_atoms, 1), amu.
-    kT
-        (n_atoms, 1), eV.
-    max_kinetic
-        (n_systems,), eV: a system above it has exploded.
     x, v
         (n_atoms, 3), Å and ASE units.
     energy
-        (n_systems,), eV.
+        Potential energy, (n_systems,), eV.
     f
         (n_atoms, 3), eV/Å.
     """
 
-    tracks: list[Track]
+    tracks: tuple[Track, ...]
+    rows: Rows
     forces_of: BoundForces
-    system_idx: Tensor
-    masses: Tensor
-    kT: Tensor
-    max_kinetic: Tensor
     x: Tensor
     v: Tensor
     energy: Tensor
     f: Tensor
 
-    def split(self, flat: Tensor) -> list[np.ndarray]:
-        """Cut a flat (n_atoms, ...) tensor into one array a system."""
-        ends = np.cumsum([t.n_atoms for t in self.tracks])[:-1]
-        return list(np.split(flat.detach().cpu().numpy().copy(), ends))
+    def only(self, chosen: Sequence[int]) -> Moving:
+        """Return the state of some of the systems; their numbers are untouched."""
+        atoms = self.rows.atoms_of(chosen)
+        which = torch.as_tensor(list(chosen), dtype=torch.int64, device=self.x.device)
+        return Moving(
+            tuple(self.tracks[i] for i in chosen),
+            Rows.of([self.rows.counts[i] for i in chosen], self.x.device),
+            self.forces_of.only(chosen),
+            self.x[atoms],
+            self.v[atoms],
+            self.energy[which],
+            self.f[atoms],
+        )
 
-    def sum_by_system(self, atoms: Tensor) -> Tensor:
-        """Sum (n_atoms,) over each system, (n_systems,)."""
-        return torch.zeros_like(self.max_kinetic).index_add(0, self.system_idx, atoms)
+    def joined(self, other: Moving) -> Moving:
+        """Return these systems and then the other's."""
+        return Moving(
+            self.tracks + other.tracks,
+            Rows.of(self.rows.counts + other.rows.counts, self.x.device),
+            self.forces_of.joined(other.forces_of),
+            *(torch.cat([getattr(self, n), getattr(other, n)]) for n in ("x", "v", "energy", "f")),
+        )
 
-    def evaluated(self) -> BatchState:
-        """Return the state with energies and forces of its positions."""
-        energy, forces = self.forces_of(self.x)
-        for track in self.tracks:
-            track.n_force_calls += 1
-        return replace(self, energy=energy, f=forces)
-
-    def still(self) -> BatchState:
-        """Return the state with overall translation and rotation taken out of the velocities."""
-        masses = self.split(self.masses[:, 0])
-        still = [
-            without_overall_motion(x, v, m) if np.isfinite(x).all() and np.isfinite(v).all() else v
-            for x, v, m in zip(self.split(self.x), self.split(self.v), masses, strict=True)
-        ]
-        return replace(self, v=torch.as_tensor(np.concatenate(still), dtype=torch.float64, device=self.x.device))
-
-    def healthy(self) -> Tensor:
-        """Return which systems have everything finite and are not too hot, (n_systems,); fails closed."""
-        kinetic = self.sum_by_system(0.5 * self.masses[:, 0] * (self.v * self.v).sum(-1))
-        size = self.sum_by_system((self.f * self.f).sum(-1) + (self.x * self.x).sum(-1))
-        return torch.isfinite(kinetic + self.energy + size) & (kinetic <= self.max_kinetic)
-
-    def keep_frame(self, segment: str, time_fs: float) -> None:
-        """Add the present frame to each system's track."""
+    def arrays(self) -> list[dict[str, np.ndarray]]:
+        """Return each system's x, v, f (n_atoms, 3) and energy (), of their own memory."""
         energies = self.energy.cpu().numpy()
-        xs, vs, fs = self.split(self.x), self.split(self.v), self.split(self.f)
-        for track, x, v, energy, f in zip(self.tracks, xs, vs, energies, fs, strict=True):
-            track.kept.setdefault(segment, []).append((time_fs, x, v, float(energy), f))
+        parts = (self.rows.split(flat) for flat in (self.x, self.v, self.f))
+        return [
+            {"x": x, "v": v, "f": f, "energy": np.array(energy)}
+            for x, v, f, energy in zip(*parts, energies, strict=True)
+        ]
 
 
-def begin(provider: ForceProvider, tracks: list[Track], max_temperature_K: float) -> BatchState:
-    """Centre the systems, draw initial velocities where none are given, and evaluate the first forces."""
-    positions, velocities = [], []
-    for track in tracks:
-        system = track.system
-        masses = atomic_masses[system.numbers]
-        drawn = system.velocities
-        if drawn is None:
-            drawn = maxwell_boltzmann(masses, system.temperature_K, track.rng)
-            drawn = without_overall_motion(system.positions, drawn, masses)
-        positions.append(system.positions - masses @ system.positions / masses.sum())
-        velocities.append(drawn)
-    return assemble(provider, tracks, positions, velocities, max_temperature_K).evaluated()
+def entered(provider: ForceProvider, tracks: Sequence[Track]) -> Moving:
+    """Return a state of systems that come into the batch: those that were parked, and then those at their beginning.
 
-
-def assemble(
-    provider: ForceProvider,
-    tracks: list[Track],
-    positions: Sequence[np.ndarray],
-    velocities: Sequence[np.ndarray],
-    max_temperature_K: float,
-    forces_of: BoundForces | None = None,
-) -> BatchState:
-    """Lay systems out flat on the provider's device; energies and forces are NaN until asked for.
-
-    `forces_of` are their bound forces where there are some already.
+    Forces are computed only for those that have none yet.
     """
-    device = provider.device
-    counts = [t.n_atoms for t in tracks]
+    parked = [t for t in tracks if t.parked is not None]
+    fresh = [t for t in tracks if t.parked is None]
+    old = laid_out(provider, parked, [t.parked for t in parked if t.parked is not None])
+    if not fresh:
+        return old
+    new = laid_out(provider, fresh, [_beginning(t) for t in fresh])
+    energy, f = new.forces_of(new.x)
+    for track in fresh:
+        track.n_force_calls += 1
+    new = replace(new, energy=energy, f=f)
+    return old.joined(new) if parked else new
 
-    def wide(values: np.ndarray | list[float]) -> Tensor:
-        return torch.as_tensor(np.asarray(values), dtype=torch.float64, device=device)
 
-    flat = np.concatenate(positions) if positions else np.zeros((0, 3))
-    moving = np.concatenate(velocities) if velocities else np.zeros((0, 3))
-    kT = np.repeat([units.kB * t.system.temperature_K for t in tracks], counts)
-    limits = [0.5 * 3 * n * units.kB * max_temperature_K for n in counts]  # a thermostat heats all 3N
-    numbers = np.concatenate([t.system.numbers for t in tracks]) if tracks else np.zeros(0, dtype=int)
-    return BatchState(
-        tracks=tracks,
-        forces_of=provider.bind([t.system.numbers for t in tracks]) if forces_of is None else forces_of,
-        system_idx=torch.as_tensor(np.repeat(np.arange(len(tracks)), counts), device=device),
-        masses=wide(atomic_masses[numbers])[:, None],
-        kT=wide(kT)[:, None],
-        max_kinetic=wide(limits),
-        x=wide(flat),
-        v=wide(moving),
-        energy=torch.full((len(tracks),), float("nan"), dtype=torch.float64, device=device),
-        f=torch.full((len(numbers), 3), float("nan"), dtype=torch.float64, device=device),
+def laid_out(provider: ForceProvider, tracks: Sequence[Track], arrays: Sequence[dict[str, np.ndarray]]) -> Moving:
+    """Lay systems out flat on the provider's device, from x, v, f and energy of each."""
+
+    def flat(name: str, empty: np.ndarray) -> Tensor:
+        values = np.concatenate([np.asarray(a[name], dtype=np.float64) for a in arrays]) if arrays else empty
+        return torch.as_tensor(values, dtype=torch.float64, device=provider.device)
+
+    energies = [float(a["energy"]) for a in arrays]
+    return Moving(
+        tuple(tracks),
+        Rows.of([t.n_atoms for t in tracks], provider.device),
+        provider.bind([t.system.numbers for t in tracks]),
+        flat("x", np.zeros((0, 3))),
+        flat("v", np.zeros((0, 3))),
+        torch.as_tensor(energies, dtype=torch.float64, device=provider.device),
+        flat("f", np.zeros((0, 3))),
     )
 
 
-def survivors(provider: ForceProvider, state: BatchState, max_temperature_K: float) -> BatchState:
-    """Return the state without the systems that have stopped; the others' numbers are untouched."""
-    alive = [i for i, track in enumerate(state.tracks) if track.stopped is None]
-    xs, vs, fs = state.split(state.x), state.split(state.v), state.split(state.f)
-    tracks = [state.tracks[i] for i in alive]
-    bound = state.forces_of.only(alive)
-    smaller = assemble(provider, tracks, [xs[i] for i in alive], [vs[i] for i in alive], max_temperature_K, bound)
-    if not alive:
-        return smaller
-    chosen = torch.as_tensor(alive, device=state.energy.device)
-    forces = torch.as_tensor(np.concatenate([fs[i] for i in alive]), dtype=torch.float64, device=state.f.device)
-    return replace(smaller, energy=state.energy[chosen], f=forces)
+def _beginning(track: Track) -> dict[str, np.ndarray]:
+    """Centre a system and draw initial velocities where none are given; energy and forces are not known yet."""
+    system, masses = track.system, track.masses
+    drawn = system.velocities
+    if drawn is None:
+        drawn = maxwell_boltzmann(masses, system.temperature_K, track.rng)
+        drawn = without_overall_motion(system.positions, drawn, masses)
+    x = system.positions - masses @ system.positions / masses.sum()
+    return {"x": x, "v": drawn, "f": np.full(x.shape, np.nan), "energy": np.array(np.nan)}

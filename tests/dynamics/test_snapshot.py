@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gmd26_md.dynamics import engine
-from gmd26_md.dynamics.engine import Segment, System, integrate
+from gmd26_md.dynamics.engine import Segment, System, integrate, stream
 
 SEGMENTS = [
     Segment("warm", 25, 0.5, 0, friction_per_fs=0.02),
@@ -32,48 +32,104 @@ def systems(tetrahedron):
     ]
 
 
-def run(provider, systems, path=None):
-    return integrate(provider, systems, SEGMENTS, snapshot_path=path, max_temperature_K=1e6)
+def run(provider, systems, folder=None, **options):
+    return integrate(provider, systems, SEGMENTS, folder=folder, **options)
 
 
-def interrupted(provider, systems, path, at_call):
+def interrupted(provider, systems, folder, at_call, **options):
     provider.potential.network.interrupt_at = at_call
     with pytest.raises(KeyboardInterrupt):
-        run(provider, systems, path)
+        run(provider, systems, folder, **options)
 
 
 @pytest.mark.parametrize("at_call", [3, 24, 48, 57, 74])
 def test_an_interrupted_run_goes_on_to_the_same_bits(springs, systems, same, tmp_path, at_call):
     undisturbed = run(springs(k=0.5, nan_beyond=2.2), systems)
     assert [one.stopped for one in undisturbed] == [None, "exploded", None]
-    path = tmp_path / "snapshot.pt"
-    interrupted(springs(k=0.5, nan_beyond=2.2), systems, path, at_call)
-    assert path.is_file() == (at_call > 20)  # nothing to save before the first look
+    interrupted(springs(k=0.5, nan_beyond=2.2), systems, tmp_path, at_call)
+    assert (tmp_path / "state.pt").is_file() == (at_call > 20)  # nothing to save before the first look
     second = springs(k=0.5, nan_beyond=2.2)
-    assert same(run(second, systems, path), undisturbed)
+    assert same(run(second, systems, tmp_path), undisturbed)
     assert 28.5 < undisturbed[1].stopped_at_fs < 36.0  # after all kills but the last
-    # 86 calls in one go; what the snapshot holds is not computed again
-    assert second.potential.network.n_calls <= 86 - (at_call - 20 if at_call > 20 else 0) + 1
-    assert not path.exists()
+    # 86 calls in one go; what the snapshot holds is not computed again, and a stretch is of 20 steps at most
+    assert second.potential.network.n_calls <= 86 - (at_call - 21)
+    assert not tmp_path.exists()  # nothing is left behind
 
 
-def test_a_snapshot_of_another_question_is_not_continued(springs, systems, same, tmp_path):
-    path = tmp_path / "snapshot.pt"
-    interrupted(springs(k=0.5, nan_beyond=2.2), systems, path, 60)
-    others = [replace(system, seed=system.seed + 10) for system in systems]
-    found = run(springs(k=0.5, nan_beyond=2.2), others, path)
+@pytest.mark.parametrize("at_call", [30, 90, 130])
+def test_one_at_a_time_goes_on_as_well(springs, systems, same, tmp_path, at_call):
+    undisturbed = run(springs(k=0.5, nan_beyond=2.2), systems)
+    interrupted(springs(k=0.5, nan_beyond=2.2), systems, tmp_path, at_call, max_cost=1.0)
+    second = springs(k=0.5, nan_beyond=2.2)
+    assert same(run(second, systems, tmp_path, max_cost=1.0), undisturbed)
+    whole = springs(k=0.5, nan_beyond=2.2)
+    run(whole, systems, max_cost=1.0)
+    assert second.potential.network.n_calls <= whole.potential.network.n_calls - (at_call - 21)
+
+
+def test_killed_twice_and_frames_written_after_the_snapshot_are_cut_off(springs, systems, same, tmp_path, monkeypatch):
+    undisturbed = run(springs(k=0.5, nan_beyond=2.2), systems)
+    interrupted(springs(k=0.5, nan_beyond=2.2), systems, tmp_path, 48)
+    snapshot = (tmp_path / "state.pt").read_bytes()
+    interrupted(springs(k=0.5, nan_beyond=2.2), systems, tmp_path, 25)  # goes on, and writes more frames
+    (tmp_path / "state.pt").write_bytes(snapshot)
+    assert same(run(springs(k=0.5, nan_beyond=2.2), systems, tmp_path), undisturbed)
+
+
+def test_frames_that_are_lost_are_computed_again(springs, systems, same, tmp_path):
+    undisturbed = run(springs(k=0.5, nan_beyond=2.2), systems)
+    interrupted(springs(k=0.5, nan_beyond=2.2), systems, tmp_path, 74)
+    files = sorted(tmp_path.glob("*.frames"))
+    assert len(files) == 3
+    files[0].write_bytes(files[0].read_bytes()[:100])
+    files[1].unlink()
+    assert same(run(springs(k=0.5, nan_beyond=2.2), systems, tmp_path), undisturbed)
+
+
+def test_what_is_asked_otherwise_begins_anew_and_the_rest_goes_on(springs, systems, same, tmp_path):
+    interrupted(springs(k=0.5, nan_beyond=2.2), systems, tmp_path, 60)
+    others = [systems[0], replace(systems[2], seed=17)]
+    second = springs(k=0.5, nan_beyond=2.2)
+    found = run(second, others, tmp_path, max_cost=1.0)
     assert same(found, run(springs(k=0.5, nan_beyond=2.2), others))
+    assert second.potential.network.n_calls < 86 + 50
 
 
 @pytest.mark.parametrize("content", [b"", b"no snapshot", "torn", "list"])
 def test_what_is_no_snapshot_is_not_continued(springs, systems, same, tmp_path, content):
-    path = tmp_path / "snapshot.pt"
-    interrupted(springs(k=0.5, nan_beyond=2.2), systems, path, 60)
+    path = tmp_path / "state.pt"
+    interrupted(springs(k=0.5, nan_beyond=2.2), systems, tmp_path, 60)
     if content == "torn":
         path.write_bytes(path.read_bytes()[:1000])
     elif content == "list":
         torch.save([1, 2], path)
     else:
         path.write_bytes(content)
-    found = run(springs(k=0.5, nan_beyond=2.2), systems, path)
+    found = run(springs(k=0.5, nan_beyond=2.2), systems, tmp_path)
     assert same(found, run(springs(k=0.5, nan_beyond=2.2), systems))
+
+
+def test_a_stream_hands_over_a_run_again_until_the_next_is_asked_for(springs, systems, same, tmp_path):
+    whole = {one.key: one for one in run(springs(k=0.5, nan_beyond=2.2), systems)}
+    first = stream(springs(k=0.5, nan_beyond=2.2), systems, SEGMENTS, folder=tmp_path)
+    assert next(first).key == "dies"  # the first to leave, long before the others end
+    first.close()
+    second = springs(k=0.5, nan_beyond=2.2)
+    again = stream(second, systems, SEGMENTS, folder=tmp_path)
+    dead = next(again)
+    assert second.potential.network.n_calls == 0
+    assert same([dead], [whole["dies"]])
+    rest = list(again)
+    assert [one.key for one in rest] == ["a", "b"]
+    assert same(rest, [whole["a"], whole["b"]])
+    assert not tmp_path.exists()  # nothing is left behind
+
+
+def test_what_is_handed_over_may_be_left_out_of_the_next_call(springs, systems, same, tmp_path):
+    first = stream(springs(k=0.5, nan_beyond=2.2), systems, SEGMENTS, folder=tmp_path)
+    next(first)
+    first.close()
+    second = springs(k=0.5, nan_beyond=2.2)
+    rest = list(stream(second, [systems[0], systems[2]], SEGMENTS, folder=tmp_path))
+    assert same(rest, run(springs(k=0.5, nan_beyond=2.2), [systems[0], systems[2]]))
+    assert second.potential.network.n_calls < 86 - 50
