@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from gmd26_md.observables.errors import FrameSums, pooled
 from gmd26_md.observables.survival import first_failure
 from gmd26_md.observables.topology import TopologyReport, examine_topology
 from gmd26_md.observables.verdict import Evidence, Failure, Thresholds
+from gmd26_md.observables.watched import Sighting, with_sightings
 from gmd26_md.trajectory import Trajectory, degrees_of_freedom, kinetic_energy, temperature_K
 
 Floats = NDArray[np.float64]
@@ -50,6 +52,7 @@ def examine(
     n_dof: int | None = None,
     constant_energy_from: int = 0,
     exploded_at_ps: float | None = None,
+    sightings: Sequence[Sighting] = (),
     thresholds: Thresholds | None = None,
 ) -> tuple[Evidence, Metrics]:
     """Return the evidence and the metrics of one run, that ends at constant energy.
@@ -78,11 +81,14 @@ def examine(
         counts but energy is not conserved. Labels belong to the part after. Past the last frame: it never began.
     exploded_at_ps
         When the integrator itself met a number that is not finite, or too much heat, which may fall between frames.
+    sightings
+        Bonds and clashes that were seen between frames.
     """
     limits = thresholds or Thresholds()
     reached = float(np.ptp(trajectory.time_fs)) / 1000.0 if reached_ps is None else reached_ps
     broken_numbers = first_nonfinite(trajectory)
     topology = examine_topology(graph, trajectory.positions, trajectory.time_fs, limits.topology)
+    topology = with_sightings(topology, graph, sightings, limits.topology)
     dof = internal_degrees_of_freedom(trajectory) if n_dof is None else n_dof
     heat = _temperature(trajectory, dof, constant_energy_from, limits.temperature_limit_K(target_temperature_K, dof))
     if exploded_at_ps is not None and broken_numbers is None and heat["too_hot_at_ps"] is not None:

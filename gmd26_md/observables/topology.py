@@ -62,6 +62,8 @@ class Limits:
 class Event:
     """Something that happened first at `at_ps` (the trajectory's clock), in `frame`, to `atoms` (indices).
 
+    `frame` is -1 for what was seen between frames.
+
     `value` and `limit` are what decided, in Å: a distance, or for `bond_broken` a change of length.
     """
 
@@ -141,7 +143,7 @@ def examine_topology(
         raise ValueError(f"positions: want {(len(time_fs), n_atoms, 3)} with a frame at least, got {positions.shape}")
     pairs = all_pairs(n_atoms)
     scene = _Scene(graph, pairs, radii_sums(graph.numbers, pairs), pair_distances(positions, pairs), time_fs, limits)
-    mobile = _mobile_protons(graph)
+    mobile = mobile_protons(graph)
     away = _protons_away(scene, mobile)
     end = bond_graph(graph.numbers, positions[-1], limits.bonded_radii).pairs
     return TopologyReport(
@@ -232,7 +234,7 @@ def _clash(scene: _Scene) -> Event | None:
     return scene.first(failed, scene.distances, limits, np.arange(len(scene.pairs)), -scene.distances / limits)
 
 
-def _mobile_protons(graph: BondGraph) -> Ints:
+def mobile_protons(graph: BondGraph) -> Ints:
     """Return (bond, donor, hydrogen, acceptor) for every acidic proton and every atom that could take it, (n, 4)."""
     rich = np.isin(graph.numbers, ELECTRONEGATIVE)
     rows = []
