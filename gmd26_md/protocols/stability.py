@@ -7,23 +7,25 @@ the model's *own* trajectory with the reference, whether it is true. Docs: `docs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gmd26_md.dynamics.engine import Progress, Run, Segment, System, integrate
+from gmd26_md.dynamics.engine import Checks, PairCheck, Progress, Run, Segment, System, stream
 from gmd26_md.dynamics.forces import ForceProvider
 from gmd26_md.errors import UserError, unknown_name
 from gmd26_md.observables.bonds import bond_graph
 from gmd26_md.observables.evidence import Labels as LabelledFrames
 from gmd26_md.observables.evidence import examine
 from gmd26_md.observables.verdict import Evidence, Thresholds, Verdict, judge
+from gmd26_md.observables.watched import Sighting, watched
 from gmd26_md.protocols.cases import Case
 from gmd26_md.protocols.relaxation import reference_minimum
-from gmd26_md.reference.labels import Frames, Labels
+from gmd26_md.reference.labels import Labels
 from gmd26_md.seeds import seed_of
 from gmd26_md.trajectory import Trajectory
 
@@ -127,7 +129,7 @@ def preset(name: str, **changed: Any) -> Settings:
 def segments(settings: Settings) -> list[Segment]:
     """Return the stretches of dynamics that the settings ask for."""
     step = settings.timestep_fs
-    save = round(settings.save_every_fs / step)
+    save = _save_steps(settings)
     nvt = Segment("nvt", round(1000 * settings.thermalise_ps / step), step, save, settings.friction_per_fs)
     nve = Segment("nve", round(1000 * settings.nve_ps / step), step, save)
     return [nvt, nve] if nvt.n_steps else [nve]
@@ -150,45 +152,68 @@ def run(
     thresholds: Thresholds,
     *,
     deadline: float | None = None,
-    snapshot_path: Path | None = None,
+    folder: Path | None = None,
+    on_label_frame: Callable[[str, int, np.ndarray, np.ndarray], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-) -> list[Run]:
-    """Move all (case, seed) pairs together; every case needs a reference minimum."""
-    systems = [
-        System(
-            key=run_name(case, seed),
-            numbers=case.numbers,
-            positions=reference_minimum(case).positions[0],
-            seed=seed_of(seed, case.slug),
-            temperature_K=settings.temperature_K,
-        )
-        for case, seed in asked
-    ]
-    return integrate(
+) -> Iterator[Run]:
+    """Move all (case, seed) pairs, as many together as fit, and yield each run as it ends.
+
+    Every case needs a reference minimum. `on_label_frame` is called with the run's name, the number of the frame in its
+    constant-energy part, numbers and positions, as soon as a frame is there that will be labelled if the run comes to
+    its end. The rest is as in `dynamics.engine.stream`.
+    """
+    systems = [_system(case, seed, settings, thresholds) for case, seed in asked]
+    n_frames = 1 + math.ceil(segments(settings)[-1].n_steps / _save_steps(settings))
+    planned = set(_spread(n_frames, settings).tolist())
+
+    def see(system: System, segment: str, index: int, positions: np.ndarray) -> None:
+        if segment == "nve" and index in planned and on_label_frame is not None:
+            on_label_frame(system.key, index, system.numbers, positions)
+
+    yield from stream(
         provider,
         systems,
         segments(settings),
-        max_temperature_K=thresholds.temperature_limit_K(settings.temperature_K, n_dof=1),
         deadline=deadline,
-        snapshot_path=snapshot_path,
+        folder=folder,
+        on_frame=see,
         on_progress=on_progress,
     )
 
 
+def _system(case: Case, seed: int, settings: Settings, thresholds: Thresholds) -> System:
+    minimum = reference_minimum(case).positions[0]
+    checks = watched(bond_graph(case.numbers, minimum), thresholds.topology)
+    return System(
+        key=run_name(case, seed),
+        numbers=case.numbers,
+        positions=minimum,
+        seed=seed_of(seed, case.slug),
+        temperature_K=settings.temperature_K,
+        checks=Checks(
+            max_temperature_K=thresholds.temperature_limit_K(settings.temperature_K, n_dof=1),
+            pairs=tuple(PairCheck(name, c.pairs, c.at_least_A, c.at_most_A) for name, c in checks.items()),
+        ),
+    )
+
+
+def _save_steps(settings: Settings) -> int:
+    return round(settings.save_every_fs / settings.timestep_fs)
+
+
+def _spread(n_frames: int, settings: Settings) -> np.ndarray:
+    """Return which of so many frames are labelled: evenly spread, the first and the last among them."""
+    chosen = np.linspace(0, n_frames - 1, min(settings.n_label_frames, n_frames)).round().astype(int)
+    return np.unique(chosen)
+
+
 def frames_to_label(run: Run, settings: Settings) -> np.ndarray:
-    """Return which frames of the constant-energy part to label: evenly spread, the first and the last among them."""
+    """Return which frames of the constant-energy part to label, of those that have finite positions."""
     frames = run.frames.get("nve")
     if frames is None or settings.n_label_frames == 0:
         return np.zeros(0, dtype=int)
     whole = np.flatnonzero(np.isfinite(frames.positions).all(axis=(1, 2)))
-    chosen = np.linspace(0, len(whole) - 1, min(settings.n_label_frames, len(whole))).round().astype(int)
-    return np.asarray(whole[np.unique(chosen)])
-
-
-def label_job(run: Run, settings: Settings) -> Frames | None:
-    """Return the geometries of a run that the reference shall label, or None."""
-    chosen = frames_to_label(run, settings)
-    return None if chosen.size == 0 else Frames(run.frames["nve"].numbers, run.frames["nve"].positions[chosen])
+    return np.asarray(whole[_spread(len(whole), settings)])
 
 
 @dataclass(frozen=True)
@@ -213,6 +238,9 @@ def analyse(case: Case, run: Run, labels: Labels | None, settings: Settings, thr
         The reference's answer on `frames_to_label(run, settings)`, or None.
     """
     at_ps = None if run.stopped_at_fs is None else run.stopped_at_fs / 1000
+    if run.stopped == "censored" and not run.frames:
+        words = f"not begun when the time limit came, of {asked_ps(settings)} ps"
+        return Judged(Verdict("censored", words, "reached_ps", 0.0, asked_ps(settings), 0.0), {}, {})
     if run.stopped == "error" or not run.frames:
         reason = run.reason or "the run kept no frame"
         return Judged(judge(Evidence(error=reason), thresholds), {"failed_at_ps": at_ps}, {})
@@ -231,6 +259,7 @@ def analyse(case: Case, run: Run, labels: Labels | None, settings: Settings, thr
         labels=labelled,
         constant_energy_from=n_before,
         exploded_at_ps=at_ps if run.stopped == "exploded" else None,
+        sightings=[Sighting(n.name, n.at_fs / 1000, n.atoms, n.distance_A) for n in run.noticed.values()],
         thresholds=thresholds,
     )
     verdict = judge(evidence, thresholds)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from gmd26_md.dynamics.engine import Run
+from gmd26_md.dynamics.engine import Noticed, Run
 from gmd26_md.errors import UserError
 from gmd26_md.observables.verdict import Thresholds
 from gmd26_md.protocols import stability
-from gmd26_md.protocols.stability import Settings, analyse, frames_to_label, joined, label_job, preset
+from gmd26_md.protocols.stability import Settings, analyse, frames_to_label, joined, preset
 from gmd26_md.reference.labels import Labels
 from gmd26_md.trajectory import Trajectory
 
@@ -17,12 +17,12 @@ SHORT = Settings(thermalise_ps=0.1, nve_ps=0.2, save_every_fs=5.0, n_label_frame
 
 @pytest.fixture(scope="module")
 def real_run(water, springs) -> Run:
-    return stability.run(springs(), [(water, 0)], SHORT, LIMITS)[0]
+    return next(stability.run(springs(), [(water, 0)], SHORT, LIMITS))
 
 
 def labels_of(run, label_with_springs, settings=SHORT, force_scale=1.0, energy_ramp=0.0):
-    job = label_job(run, settings)
-    energies, forces = label_with_springs(job.numbers, job.positions)
+    frames = run.frames["nve"]
+    energies, forces = label_with_springs(frames.numbers, frames.positions[frames_to_label(run, settings)])
     return Labels(energies + energy_ramp * np.linspace(0, 1, len(energies)), force_scale * forces, {})
 
 
@@ -84,7 +84,7 @@ def test_without_labels_nothing_is_faithful(water, real_run):
     assert judged.verdict.name == "censored"
     assert judged.along == {}
     unlabelled = Settings(**{**SHORT.__dict__, "n_label_frames": 0})
-    assert label_job(real_run, unlabelled) is None
+    assert frames_to_label(real_run, unlabelled).size == 0
     assert analyse(water, real_run, None, unlabelled, LIMITS).verdict.name == "censored"
 
 
@@ -114,7 +114,7 @@ def test_an_explosion_between_frames_counts_though_no_frame_shows_it(water):
 
 def test_an_explosion_during_thermalisation_counts(water):
     run = made_by_hand(water, 0, 0, nvt_frames=10, stopped="exploded", stopped_at_fs=44.0)
-    assert label_job(run, SHORT) is None
+    assert frames_to_label(run, SHORT).size == 0
     judged = analyse(water, run, None, SHORT, LIMITS)
     assert judged.verdict.name == "exploded"
     assert judged.metrics["failed_at_ps"] == pytest.approx(0.044)
@@ -168,6 +168,37 @@ def test_the_first_and_the_last_frame_are_labelled(water, n_label_frames):
     assert np.ptp(np.diff(chosen)) <= 1
 
 
+@pytest.mark.parametrize("nve_ps", [0.2, 0.2015])
+def test_the_frames_to_label_are_announced_while_the_run_goes_on(water, springs, nve_ps):
+    settings = Settings(**{**SHORT.__dict__, "nve_ps": nve_ps})
+    seen = []
+    runs = stability.run(springs(), [(water, 0)], settings, LIMITS, on_label_frame=lambda *one: seen.append(one))
+    run = next(runs)
+    assert [one[1] for one in seen] == frames_to_label(run, settings).tolist()
+    assert {one[0] for one in seen} == {"water-seed0"}
+    for _, index, numbers, positions in seen:
+        assert np.array_equal(numbers, water.numbers)
+        assert np.array_equal(positions, run.frames["nve"].positions[index])
+
+
+def test_a_bond_that_breaks_and_heals_between_frames_is_broken(water):
+    settings = Settings(thermalise_ps=0.0, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    run = made_by_hand(water, 100, 0)
+    assert analyse(water, run, perfect(run, settings), settings, LIMITS).verdict.name == "faithful"
+    run.noticed["bond_broken"] = Noticed("bond_broken", 122.5, (0, 1), 1.6)
+    judged = analyse(water, run, perfect(run, settings), settings, LIMITS)
+    assert judged.verdict.name == "broken"
+    assert judged.verdict.at_ps == judged.metrics["bond_broken_at_ps"] == judged.metrics["failed_at_ps"] == 0.1225
+    assert "bond changed by 0." in judged.verdict.reason
+
+
+def test_a_run_that_never_began_is_censored(water):
+    run = Run("water-seed0", {}, "censored", 0.0, "cut by the time limit", 0)
+    judged = analyse(water, run, None, SHORT, LIMITS)
+    assert judged.verdict.name == "censored"
+    assert "not begun" in judged.verdict.reason
+
+
 def test_a_joined_run_has_all_frames_in_order(water):
     run = made_by_hand(water, 7, 2, nvt_frames=4)
     whole = joined(run)
@@ -178,8 +209,8 @@ def test_a_joined_run_has_all_frames_in_order(water):
 
 
 def test_every_seed_is_another_run_and_the_same_seed_the_same(water, springs):
-    runs = stability.run(springs(), [(water, 0), (water, 1)], SHORT, LIMITS)
-    again = stability.run(springs(), [(water, 1)], SHORT, LIMITS)[0]
+    runs = list(stability.run(springs(), [(water, 0), (water, 1)], SHORT, LIMITS))
+    again = next(stability.run(springs(), [(water, 1)], SHORT, LIMITS))
     assert [run.key for run in runs] == ["water-seed0", "water-seed1"]
     assert not np.array_equal(runs[0].frames["nve"].positions, runs[1].frames["nve"].positions)
     assert np.array_equal(runs[1].frames["nve"].positions, again.frames["nve"].positions)
