@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gmd26_md.calculators._hyperparameters import checked_elements, merged
 from gmd26_md.calculators.batch import Batch
+from gmd26_md.models.mace_forward import MACEForward, is_plain
 
 DEFAULTS: dict[str, Any] = {
     "cutoff": 5.0,  # Å (r_max)
@@ -55,6 +56,7 @@ class MACENetwork(nn.Module):
         super().__init__()
         self.hyperparameters, self.elements = dict(hyperparameters), tuple(elements)
         self.vendor = _vendor_module(self.hyperparameters, self.elements)
+        self.own = MACEForward(self.vendor) if is_plain(self.vendor) else None
         index = torch.full((120,), len(elements), dtype=torch.int64)
         index[list(elements)] = torch.arange(len(elements))
         self.register_buffer("element_index", index, persistent=False)
@@ -63,6 +65,14 @@ class MACENetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return atomic energies, (n_atoms,), in units of the potential's `energy_scale`."""
+        if self.own is None:
+            return self.vendor_forward(batch)
+        species = self.element_index.index_select(0, batch.numbers)
+        energy: Tensor = self.own(self.vendor, batch.positions, species, batch.pairs)
+        return energy
+
+    def vendor_forward(self, batch: Batch) -> Tensor:
+        """Return what `forward` does by mace-torch's own road: for any hyperparameters, several times slower."""
         energy: Tensor = self.vendor(self._graph(batch), compute_force=False)["node_energy"]
         return energy.to(batch.positions.dtype)
 
@@ -139,8 +149,8 @@ def _vendor_module(values: Mapping[str, Any], elements: tuple[int, ...]) -> nn.M
 
 
 def _constants(module: nn.Module) -> dict[str, Tensor]:
-    """Return the buffers below a module by name."""
-    return dict(module.named_buffers())
+    """Return the constants of the vendor's module by name, as a state dict names them."""
+    return {name: tensor for name, tensor in module.named_buffers() if name.startswith("vendor.")}
 
 
 def _drop_constants(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, _: Any) -> None:
@@ -152,5 +162,4 @@ def _drop_constants(module: nn.Module, state_dict: dict[str, Tensor], prefix: st
 def _add_constants(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Put the module's own constants into a state dict that is about to be loaded (a hook of torch)."""
     for name, tensor in _constants(module).items():
-        if name != "element_index":  # never was persistent
-            state_dict[prefix + name] = tensor
+        state_dict[prefix + name] = tensor
