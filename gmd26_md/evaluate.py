@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from gmd26_md.dynamics.engine import Run
+from gmd26_md.dynamics.engine import Progress, Run
 from gmd26_md.dynamics.relax import Relaxation
 from gmd26_md.observables.verdict import Evidence, Thresholds, judge
 from gmd26_md.protocols import relaxation, stability, static_errors
 from gmd26_md.protocols.cases import Case
 from gmd26_md.question import Question, reference_of
 from gmd26_md.records import Record
-from gmd26_md.reference.labels import Labels, label
+from gmd26_md.reference.beside import LabelsBeside
+from gmd26_md.reference.labels import Labels
 from gmd26_md.run_folder import RunFolder
-from gmd26_md.runs_at_work import RunsAtWork, read_runs, write_runs
 
 __all__ = ["Question", "measure_relaxation", "measure_stability", "measure_static_errors", "reference_of"]
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Show = Callable[[float, str], None]
 """Called with the fraction done and words for the rest of the line."""
 
-MAX_ATOMS_AT_ONCE = 1500  # in one batch of the engine: big enough to fill two cores, small enough for any memory
+_RELAX_AT_ONCE = 64  # molecules whose relaxations a kill may cost
 
 
 def quiet(fraction: float, words: str) -> None:
@@ -65,20 +65,40 @@ def measure_stability(
 ) -> None:
     """Run the stability protocol on every case and seed that has no record yet.
 
-    A killed call goes on: in the middle of a batch from the engine's snapshot, after it from the runs at work.
+    The reference labels the frames of a run in other processes while the dynamics goes on. A run is judged
+    and recorded as soon as it ends; a killed call goes on where the engine stood.
     """
     deadline = None if minutes is None else time.monotonic() + 60.0 * minutes
     job = _Stability(question, folder, settings, thresholds)
-    todo = job.runnable()
-    kept = read_runs(folder.runs_path)
-    moved = {run.key for run in kept.runs} if kept else set()
-    group = [pair for pair in todo if stability.run_name(*pair) in moved]
-    if kept and group:
-        job.judge(group, kept, show)
-    groups = list(_groups([pair for pair in todo if pair not in group]))
-    for index, group in enumerate(groups):
-        part = _part(show, index, len(groups))
-        job.judge(group, job.move(group, deadline, part), part)
+    todo = {stability.run_name(*pair): pair for pair in job.runnable()}
+    if not todo:
+        return
+    n_expected = len(todo) * settings.n_label_frames
+    with LabelsBeside(job.reference, n_expected=n_expected) as labels:
+        runs = stability.run(
+            question.subject.provider,
+            list(todo.values()),
+            settings,
+            thresholds,
+            deadline=deadline,
+            folder=folder.work_path,
+            on_label_frame=labels.submit,
+            on_progress=lambda p: show(*_moving(p, labels)),
+        )
+        for n_recorded, run in enumerate(runs, start=1):
+            show(n_recorded / len(todo), f"labelling and judging: {n_recorded} of {len(todo)} runs")
+            job.record(*todo[run.key], run, labels)
+
+
+def _moving(progress: Progress, labels: LabelsBeside) -> tuple[float, str]:
+    """Return the fraction done, and how the dynamics are getting on."""
+    p = progress
+    words = (
+        f"dynamics: {p.n_moving} of {p.n_systems} runs move, {p.n_finished} done, {p.steps_per_s:.0f} molecule-steps/s"
+    )
+    if labels.n_submitted:
+        words += f", {labels.n_done} of {labels.n_submitted} labels"
+    return p.n_steps_done / p.n_steps, words
 
 
 @dataclass(frozen=True)
@@ -110,45 +130,27 @@ class _Stability:
                     self.folder.add(_refused(self.question, case, "stability", asked, seed, refusal))
         return found
 
-    def move(self, group: Sequence[tuple[Case, int]], deadline: float | None, show: Show) -> RunsAtWork:
-        """Move one batch and keep its runs on disk."""
-        began = time.monotonic()
-        runs = stability.run(
-            self.question.subject.provider,
-            group,
-            self.settings,
-            self.thresholds,
-            deadline=deadline,
-            snapshot_path=self.folder.snapshot_path,
-            on_progress=lambda p: show(
-                0.9 * p.n_steps_done / p.n_steps,
-                f"dynamics: {p.n_alive} of {p.n_systems} runs alive, {p.steps_per_s * p.n_alive:.0f} molecule-steps/s",
-            ),
-        )
-        work = RunsAtWork(tuple(runs), time.monotonic() - began, sum(len(case.numbers) for case, _ in group))
-        write_runs(self.folder.runs_path, work)
-        return work
+    @property
+    def reference(self) -> str:
+        """What labels the runs."""
+        return self.settings.reference or self.question.subject.level_of_theory
 
-    def judge(self, group: Sequence[tuple[Case, int]], work: RunsAtWork, show: Show) -> None:
-        """Label the runs of a batch that have no record yet, judge them and write their records."""
+    def record(self, case: Case, seed: int, run: Run, labels: LabelsBeside) -> None:
+        """Take the labels of a run that has ended, judge it, and write its record."""
         began = time.monotonic()
-        by_name = {run.key: run for run in work.runs}
-        runs = [by_name[stability.run_name(*pair)] for pair in group]
-        reference = self.settings.reference or self.question.subject.level_of_theory
-        words = f"labelling the runs with {reference}"
-        labels = _labels(runs, self.settings, reference, lambda f: show(0.9 + 0.1 * f, words))
-        label_wall_s = time.monotonic() - began
-        for (case, seed), run, answer in zip(group, runs, labels, strict=True):
-            share = len(case.numbers) / work.n_atoms  # the batch's time, by atoms
-            cost = {
-                "wall_s": share * work.wall_s,
-                "label_wall_s": share * label_wall_s,
-                "n_energy_calls": run.n_force_calls,
-                "n_reference_calls": 0 if answer is None else len(answer.energies),
-                "n_systems_in_batch": len(work.runs),
-            }
-            self.folder.add(replace(self._record(case, seed, run, answer), cost=cost))
-        self.folder.runs_path.unlink(missing_ok=True)
+        chosen = stability.frames_to_label(run, self.settings)
+        answer = None
+        if chosen.size:
+            answer = labels.take(run.key, chosen.tolist(), case.numbers, run.frames["nve"].positions[chosen])
+        labels.forget(run.key)
+        cost = {
+            "wall_s": run.wall_s,
+            "label_wall_s": time.monotonic() - began,
+            "n_energy_calls": run.n_force_calls,
+            "n_reference_calls": 0 if answer is None else len(answer.energies),
+            "n_systems_in_batch": run.n_together,
+        }
+        self.folder.add(replace(self._record(case, seed, run, answer), cost=cost))
 
     def _record(self, case: Case, seed: int, run: Run, labels: Labels | None) -> Record:
         """Judge one run, and write its trajectory where it has frames."""
@@ -176,15 +178,6 @@ class _Stability:
         )
 
 
-def _labels(
-    runs: Sequence[Run], settings: stability.Settings, reference: str, on_progress: Callable[[float], None]
-) -> list[Labels | None]:
-    """Label the runs' own frames; None for a run without frames to label."""
-    jobs = [stability.label_job(run, settings) for run in runs]
-    answers = iter(label([j for j in jobs if j is not None], reference, on_progress=on_progress))
-    return [None if job is None else next(answers) for job in jobs]
-
-
 def measure_relaxation(
     question: Question, folder: RunFolder, settings: relaxation.Settings, reference: str, show: Show = quiet
 ) -> None:
@@ -198,16 +191,16 @@ def measure_relaxation(
                 continue
             refusal = question.refusal(case)
             if refusal is None:
-                runnable.append((case, 0))
+                runnable.append(case)
             else:
                 folder.add(_refused(question, case, "relaxation", asked, 0, refusal))
-        groups = list(_groups(runnable))
+        groups = [runnable[i : i + _RELAX_AT_ONCE] for i in range(0, len(runnable), _RELAX_AT_ONCE)]
         for index, group in enumerate(groups):
             part = _part(_part(show, position, len(relaxation.STARTS)), index, len(groups))
-            _relax_group(question, folder, settings, asked, [case for case, _ in group], part)
+            _relax_together(question, folder, settings, asked, group, part)
 
 
-def _relax_group(
+def _relax_together(
     question: Question,
     folder: RunFolder,
     settings: relaxation.Settings,
@@ -215,7 +208,7 @@ def _relax_group(
     cases: list[Case],
     show: Show,
 ) -> None:
-    """Relax one batch, label where its molecules stop, and write their records."""
+    """Relax the cases, label where they stop, and write their records."""
     began = time.monotonic()
     start = str(asked["start"])
     found = relaxation.run(
@@ -264,20 +257,6 @@ def _refused(
     """Return the record of a run that cannot be made."""
     verdict = judge(refusal, Thresholds())
     return question.record(case, protocol, settings, seed=seed, verdict=verdict.name, reason=verdict.reason)
-
-
-def _groups(wanted: Sequence[tuple[Case, int]]) -> Iterator[list[tuple[Case, int]]]:
-    """Yield batches of runs of at most `MAX_ATOMS_AT_ONCE` atoms."""
-    group: list[tuple[Case, int]] = []
-    n_atoms = 0
-    for case, seed in wanted:
-        if group and n_atoms + len(case.numbers) > MAX_ATOMS_AT_ONCE:
-            yield group
-            group, n_atoms = [], 0
-        group.append((case, seed))
-        n_atoms += len(case.numbers)
-    if group:
-        yield group
 
 
 def _part(show: Show, index: int, n_parts: int) -> Show:

@@ -6,7 +6,7 @@ FOLDER/run.json            the question: model, molecules, settings
        table.txt           the same for people
        trajectories/       extended XYZ that ASE opens
        static/             errors by frame, for pooling
-       engine.snapshot, moved.npz   the batch at work, while there is one
+       at-work/                     the runs at work, while there are some: the engine's state and their frames
 """
 
 from __future__ import annotations
@@ -37,14 +37,9 @@ class RunFolder:
         return self.path / "records.jsonl"
 
     @property
-    def snapshot_path(self) -> Path:
-        """Where the engine keeps the state of the batch at work."""
-        return self.path / "engine.snapshot"
-
-    @property
-    def runs_path(self) -> Path:
-        """Where finished dynamics wait for their labels and verdicts."""
-        return self.path / "moved.npz"
+    def work_path(self) -> Path:
+        """Where the engine keeps its state and the frames of the runs at work."""
+        return self.path / "at-work"
 
     def records(self) -> list[Record]:
         """Return the records so far."""

@@ -14,6 +14,8 @@ import torch
 
 from gmd26_md import cli, evaluate
 from gmd26_md.dynamics import engine
+from gmd26_md.dynamics.forces import PotentialForces
+from gmd26_md.dynamics.state import Track
 from gmd26_md.run_folder import RunFolder
 
 
@@ -45,13 +47,14 @@ def kill_in_labelling(folder: RunFolder) -> None:
     """Go on from the snapshot, and die when its dynamics are over."""
     load = engine.snapshot.load
 
-    def load_and_tell(*arguments: object) -> object:
-        found = load(*arguments)
-        (folder.path.parent / "resumed-at.json").write_text(json.dumps(found and [found[0].segment, found[0].n_steps]))
+    def load_and_tell(path: Path, tracks: dict[str, Track]) -> object:
+        found = load(path, tracks)
+        at = [[tracks[key].segment, tracks[key].n_done] for key in found.moving] if found else None
+        (folder.path.parent / "resumed-at.json").write_text(json.dumps(at))
         return found
 
     engine.snapshot.load = load_and_tell
-    evaluate.label = lambda *arguments, **more: kill()
+    evaluate.LabelsBeside.take = lambda *arguments, **more: kill()
 
 
 def kill_between_records(folder: RunFolder) -> None:
@@ -67,7 +70,7 @@ def forbid_dynamics(folder: RunFolder) -> None:
     def refuse(*arguments: object, **more: object) -> None:
         raise RuntimeError("dynamics that were finished are run again")
 
-    evaluate.stability.run = refuse
+    engine.advance = refuse
 
 
 def nothing(folder: RunFolder) -> None:
@@ -80,7 +83,7 @@ def run(disturb, folder: Path, arguments: list[str]) -> dict[str, object]:
     if child == 0:
         torch.set_num_threads(1)
         engine._SNAPSHOT_EVERY_S = 0.0
-        evaluate.MAX_ATOMS_AT_ONCE = 20  # two molecules of eight atoms a batch
+        PotentialForces.capacity = lambda self: 2.0 * 8 * 8  # two molecules of eight atoms a batch
         disturb(RunFolder(folder))
         try:
             cli.main([*arguments, "--quiet", "--out", str(folder)])

@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from gmd26_md import evaluate, tasks
-from gmd26_md.dynamics.engine import Run
 from gmd26_md.observables.verdict import Thresholds
 from gmd26_md.protocols import stability
 from gmd26_md.protocols.cases import cases_of_task
@@ -23,8 +22,6 @@ from gmd26_md.protocols.subject import open_subject
 from gmd26_md.question import Question
 from gmd26_md.records import read_records
 from gmd26_md.run_folder import open_run_folder
-from gmd26_md.runs_at_work import RunsAtWork, read_runs, write_runs
-from gmd26_md.trajectory import Trajectory
 
 DRIVER = Path(__file__).parent / "resume_driver.py"
 
@@ -70,9 +67,9 @@ def test_a_run_killed_again_and_again_ends_as_the_undisturbed_one(short_run, tmp
     assert [len(step["records"]) for step in (*steps, whole)] == [1, 4, 4, 5, 6, 6]
     for before, after in pairwise(steps):
         assert after["records"][: len(before["records"])] == before["records"], "a finished record was made again"
-    segment, n_steps = json.loads((tmp_path / "resumed-at.json").read_text())
-    assert (segment, n_steps) == (0, 6)  # the third snapshot, at a frame each 2 steps
-    # if this fails, a resumed run is another run: look at what the snapshot, or moved.npz, leaves out
+    at = json.loads((tmp_path / "resumed-at.json").read_text())
+    assert at == [[0, 6], [0, 6]]  # the third snapshot, at a frame each 2 steps
+    # if this fails, a resumed run is another run: look at what the snapshot leaves out
     assert [without_cost(r) for r in steps[-1]["records"]] == [without_cost(r) for r in whole["records"]]
     for path in sorted((tmp_path / "whole" / "trajectories").iterdir()):
         assert (tmp_path / "killed" / "trajectories" / path.name).read_bytes() == path.read_bytes()
@@ -107,6 +104,12 @@ class NanFor:
     def bind(self, numbers):
         return _BoundNan(self, self.provider.bind(numbers), list(numbers))
 
+    def cost(self, numbers, positions):
+        return self.provider.cost(numbers, positions)
+
+    def capacity(self):
+        return self.provider.capacity()
+
 
 class _BoundNan:
     def __init__(self, owner, bound, numbers):
@@ -116,6 +119,9 @@ class _BoundNan:
 
     def only(self, kept):
         return _BoundNan(self.owner, self.bound.only(kept), [self.numbers[i] for i in kept])
+
+    def joined(self, other):
+        return _BoundNan(self.owner, self.bound.joined(other.bound), [*self.numbers, *other.numbers])
 
     def __call__(self, positions):
         energy, forces = self.bound(positions)
@@ -133,10 +139,10 @@ def test_a_molecule_that_explodes_leaves_the_others_as_they_were(question, setti
         evaluate.measure_stability(asked, folder_for(asked, tmp_path / name), settings, Thresholds())
     well, ill = (read_records(tmp_path / name / "records.jsonl") for name in ("well", "sick"))
     assert [r.verdict for r in well] == ["silent", "silent"]
-    assert [r.verdict for r in ill] == ["silent", "exploded"]
-    assert ill[0].metrics == well[0].metrics
-    assert ill[1].metrics["failed_at_ps"] == pytest.approx(0.002, abs=1e-9)  # the fourth step of 0.5 fs
-    assert ill[1].trajectory is not None
+    assert [r.verdict for r in ill] == ["exploded", "silent"]  # as they end
+    assert ill[1].metrics == well[0].metrics
+    assert ill[0].metrics["failed_at_ps"] == pytest.approx(0.002, abs=1e-9)  # the fourth step of 0.5 fs
+    assert ill[0].trajectory is not None
 
 
 def test_an_analysis_that_fails_is_that_molecules_record_only(question, settings, tmp_path, monkeypatch):
@@ -179,31 +185,6 @@ def test_static_errors_whose_record_is_missing_are_measured_again_and_recorded_o
     again = folder.records_path.read_bytes().splitlines(keepends=True)
     assert again[0] == lines[0]
     assert [json.loads(line)["molecule"] for line in again] == ["ethanoic acid", "ethanedioic acid"]
-
-
-def test_runs_at_work_come_back_exactly_and_damage_is_no_run(tmp_path):
-    rng = np.random.default_rng(5)
-    numbers, shape = np.array([8, 1, 1]), (4, 3, 3)
-    x, v, f = rng.normal(size=(3, *shape))
-    frames = Trajectory(numbers, np.arange(4.0), x, v, rng.normal(size=4), f, {"segment": "nve"})
-    frames.positions[-1, 0, 0] = np.nan  # a broken run is data
-    runs = (Run("a", {"nve": frames}, "exploded", 1.5, "why", 7), Run("b", {}, "error", 0.0, "at once", 1))
-    write_runs(tmp_path / "moved.npz", RunsAtWork(runs, 2.5, 6))
-    found = read_runs(tmp_path / "moved.npz")
-    assert (found.wall_s, found.n_atoms) == (2.5, 6)
-    assert [(r.key, r.stopped, r.stopped_at_fs, r.reason, r.n_force_calls) for r in found.runs] == [
-        ("a", "exploded", 1.5, "why", 7),
-        ("b", "error", 0.0, "at once", 1),
-    ]
-    back = found.runs[0].frames["nve"]
-    for name in ("numbers", "time_fs", "positions", "velocities", "energies", "forces"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(frames, name))
-    assert back.info == {"segment": "nve"}
-    assert found.runs[1].frames == {}
-    whole = (tmp_path / "moved.npz").read_bytes()
-    (tmp_path / "torn.npz").write_bytes(whole[: len(whole) // 2])
-    assert read_runs(tmp_path / "torn.npz") is None
-    assert read_runs(tmp_path / "absent.npz") is None
 
 
 # --- a full disk ---

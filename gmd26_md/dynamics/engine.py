@@ -360,11 +360,11 @@ class _Loop:
     def _save(self, *, now: bool = False) -> None:
         if self.folder is None or not (now or time.monotonic() - self.saved > _SNAPSHOT_EVERY_S):
             return
-        parked = [t for t in self.line if t.parked is not None]  # type: ignore[attr-defined]
+        parked = [t for t in self.line if t.parked is not None]
         finished = [*self.handed, *self.finished]
-        names = ([t.system.key for t in group] for group in (self.moving.tracks, parked, finished))
+        names = [[t.system.key for t in group] for group in (self.moving.tracks, parked, finished)]
         arrays = {t.system.key: a for t, a in zip(self.moving.tracks, self.moving.arrays(), strict=True)}
-        stand = snapshot.Stand(self.line.capacity, *names, arrays)
+        stand = snapshot.Stand(self.line.capacity, names[0], names[1], names[2], arrays)
         snapshot.save(self.folder / "state.pt", stand, [*self.moving.tracks, *parked, *finished])
         self.saved = time.monotonic()
 

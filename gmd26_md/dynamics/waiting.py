@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ class WaitingLine(Generic[T]):
         """Return how many wait."""
         return len(self._line)
 
-    def __iter__(self) -> Iterable[T]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[T]:
         """Go through those that wait; they go on waiting."""
         return iter([one for one, _ in self._line])
 

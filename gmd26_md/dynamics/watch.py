@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -50,8 +50,10 @@ class Watch:
         low = np.concatenate([a for a, _ in limits]) if limits else np.zeros(0)
         high = np.concatenate([b for _, b in limits]) if limits else np.zeros(0)
         group = np.repeat(np.arange(len(owners)), [len(p) for p in pairs])
-        tensors = (torch.as_tensor(a, device=device) for a in (both[:, 0], both[:, 1], low, high, group))
-        return Watch(owners, *tensors, frozenset())
+        first, second, at_least, at_most, whose = (
+            torch.as_tensor(a, device=device) for a in (both[:, 0], both[:, 1], low, high, group)
+        )
+        return Watch(owners, first, second, at_least, at_most, whose, frozenset())
 
     @property
     def n_groups(self) -> int:
@@ -64,7 +66,7 @@ class Watch:
             return self
         counts = {(t.n_done % t.system.checks.every, t.system.checks.every) for t in tracks if t.system.checks.pairs}
         due = frozenset(s for s in range(n_steps) if any((n + s + 1) % every == 0 for n, every in counts))
-        return Watch(self.owners, self.first, self.second, self.at_least, self.at_most, self.group, due)
+        return replace(self, due=due)
 
     def looks_at(self, step: int) -> bool:
         """Tell whether anything is looked at after this step of the stretch."""

@@ -6,13 +6,18 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gmd26_md.reference.pool import one_thread_workers
 
+if TYPE_CHECKING:
+    from gmd26_md.dynamics.ase_forces import BoundAse
+
 # Below this many frames the workers' start (a second or two) costs more than they save.
-_WORTH_A_POOL = 100
+WORTH_A_POOL = 100
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def label(
     """
     n_frames = sum(len(job.positions) for job in jobs)
     workers = min(n_workers or os.cpu_count() or 1, len(jobs))
-    if n_frames < _WORTH_A_POOL or workers < 2:
+    if n_frames < WORTH_A_POOL or workers < 2:
         return _label_here(jobs, reference, n_frames, on_progress)
     answers: dict[int, Labels] = {}
     done = 0
@@ -100,14 +105,16 @@ def _label_here(
     return answers
 
 
-def label_frames(frames: Frames, reference: str) -> Labels:
-    """Label the frames of one molecule, here and now."""
+def label_in_worker(frames: Frames, reference: str) -> Labels:
+    """Label the frames of one molecule with a calculator that this worker process keeps for the next time."""
+    return label_frames(frames, reference, _bound(reference, frames.numbers.astype(np.int64).tobytes()))
+
+
+def label_frames(frames: Frames, reference: str, bound: BoundAse | None = None) -> Labels:
+    """Label the frames of one molecule, here and now; `bound` is its calculator, if there is one already."""
     import torch
 
-    from gmd26_md.calculators import load_calculator
-    from gmd26_md.dynamics.forces import AseForces
-
-    bound = AseForces(lambda: load_calculator(reference)).bind([frames.numbers])
+    bound = bound or _bind(reference, frames.numbers)
     energies, forces, problems = [], [], {}
     for index, positions in enumerate(frames.positions):
         bound.errors.clear()
@@ -117,3 +124,19 @@ def label_frames(frames: Frames, reference: str) -> Labels:
         if not (np.isfinite(energies[-1]) and np.isfinite(forces[-1]).all()):
             problems[index] = bound.errors.get(0, "the geometry or the answer is not finite")
     return Labels(np.array(energies), np.array(forces).reshape(frames.positions.shape), problems)
+
+
+def _bind(reference: str, numbers: np.ndarray) -> BoundAse:
+    from gmd26_md.calculators import load_calculator
+    from gmd26_md.dynamics.ase_forces import AseForces
+
+    return AseForces(lambda: load_calculator(reference)).bind([numbers])
+
+
+@lru_cache(maxsize=16)
+def _bound(reference: str, numbers: bytes) -> BoundAse:
+    """Return a molecule's own calculator: to make one may mean to read a checkpoint.
+
+    For worker processes, which end without taking their memory apart: the libraries would be gone before it.
+    """
+    return _bind(reference, np.frombuffer(numbers, dtype=np.int64))

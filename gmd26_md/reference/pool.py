@@ -27,7 +27,7 @@ def spawn_context() -> SpawnContext:
 
 @contextmanager
 def one_thread_workers(
-    n_workers: int, prepare: Callable[..., None] | None = None, *arguments: Any
+    n_workers: int, prepare: Callable[..., object] | None = None, *arguments: Any
 ) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of worker processes with one thread each, for a `with` statement.
 
@@ -44,13 +44,14 @@ def one_thread_workers(
         If a worker process died.
     """
     try:
-        with ProcessPoolExecutor(n_workers, spawn_context(), _begin, (prepare, arguments)) as pool:
+        with ProcessPoolExecutor(n_workers, spawn_context(), begin_worker, (prepare, arguments)) as pool:
             yield pool
     except BrokenProcessPool as problem:
         raise UserError("a worker process died (out of memory, or killed); run the same command to go on.") from problem
 
 
-def _begin(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+def begin_worker(prepare: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+    """Set up a fresh worker: one thread, gone when its parent is gone, and then whatever `prepare` does."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -55,7 +55,7 @@ def test_worker_processes_give_the_same_labels_in_the_same_order(monkeypatch):
     jobs = [frames_of("H2O", 2), frames_of("CH4", 3), frames_of("H2", 1)]
     jobs[1].positions[2, 0] = np.nan
     here, progress = label(jobs), []
-    monkeypatch.setattr(labels, "_WORTH_A_POOL", 1)
+    monkeypatch.setattr(labels, "WORTH_A_POOL", 1)
     there = label(jobs, n_workers=2, on_progress=progress.append)
     for one, other in zip(here, there, strict=True):
         # threads may add in another order
