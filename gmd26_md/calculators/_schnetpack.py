@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -12,6 +13,14 @@ from torch.utils.data import dataloader
 
 from gmd26_md.calculators.batch import Batch
 from gmd26_md.calculators.side_effects import contained
+from gmd26_md.models.painn_forward import painn_features
+from gmd26_md.models.schnet_forward import schnet_features
+
+# Evaluations of our own for weights that do not learn, by the class that they know; subclasses may do anything.
+_FORWARDS: dict[str, Callable[[Any, Batch], Tensor]] = {
+    "schnetpack.representation.schnet.SchNet": schnet_features,
+    "schnetpack.representation.painn.PaiNN": painn_features,
+}
 
 
 def import_schnetpack() -> ModuleType:
@@ -43,7 +52,11 @@ def radial_basis(name: str, n_rbf: int, cutoff: float) -> nn.Module:
 
 
 class AtomicEnergies(nn.Module):
-    """A representation and an atomwise output network of schnetpack, from a `Batch` to (n_atoms,) energies."""
+    """A representation and an atomwise output network of schnetpack, from a `Batch` to (n_atoms,) energies.
+
+    While a weight learns, the vendor's own evaluation is used, which can be differentiated as often as one likes. When
+    none does, as in dynamics, the same numbers come from one that is faster and can be differentiated once.
+    """
 
     def __init__(self, representation: nn.Module, atomwise: nn.Module) -> None:
         super().__init__()
@@ -52,14 +65,30 @@ class AtomicEnergies(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return atomic energies, (n_atoms,), in units of the potential's `energy_scale`."""
-        inputs: dict[str, Any] = {
-            "_atomic_numbers": batch.numbers,
-            "_Rij": batch.pair_vectors(),
-            "_idx_i": batch.pairs[0],
-            "_idx_j": batch.pairs[1],
-        }
-        energy: Tensor = self.atomwise(self.representation(inputs))["atom_energy"]
+        learns = any(weight.requires_grad for weight in self.parameters())
+        features = _vendor_features if learns else _forward_of(self.representation)
+        energy: Tensor = self.atomwise({"scalar_representation": features(self.representation, batch)})["atom_energy"]
         return energy[:, 0]
+
+
+def _forward_of(representation: nn.Module) -> Callable[[Any, Batch], Tensor]:
+    """Return the fastest evaluation of a representation: representation, batch -> features."""
+    kind = type(representation)
+    if getattr(representation, "share_filters", False):
+        return _vendor_features
+    return _FORWARDS.get(f"{kind.__module__}.{kind.__qualname__}", _vendor_features)
+
+
+def _vendor_features(representation: nn.Module, batch: Batch) -> Tensor:
+    """Return the scalar features of each atom, (n_atoms, n_atom_basis), as the vendor's own forward has them."""
+    inputs: dict[str, Any] = {
+        "_atomic_numbers": batch.numbers,
+        "_Rij": batch.pair_vectors(),
+        "_idx_i": batch.pairs[0],
+        "_idx_j": batch.pairs[1],
+    }
+    features: Tensor = representation(inputs)["scalar_representation"]
+    return features
 
 
 def with_atomwise(representation: nn.Module, n_atom_basis: int) -> AtomicEnergies:
