@@ -103,7 +103,7 @@ class MACEForward(nn.Module):
         pairs
             Directed pairs as in `Batch`, (2, n_pairs).
         """
-        ((_, embedding),) = joint_matrices(vendor.node_embedding.linear)  # (n_elements, n_channels)
+        ((_, embedding),) = joint_matrices(vendor.node_embedding.linear, [1.0])  # (n_elements, n_channels)
         order = species.argsort(stable=True)
         row = torch.empty_like(order)
         row[order] = torch.arange(len(order), device=order.device)
@@ -135,8 +135,9 @@ class MACEForward(nn.Module):
         interaction, product = vendor.interactions[i], vendor.products[i]
         radial = radial_network(interaction.conv_tp_weights, molecules.basis)
         up = linear(interaction.linear_up, blocks)
-        paths = self.convolutions[i](up, radial, molecules.harmonics, molecules.table)
-        messages = _mixed(interaction, paths, molecules.sizes, by_element=i == 0)
+        convolution: Any = self.convolutions[i]
+        paths = convolution(up, radial, molecules.harmonics, molecules.table)
+        messages = _mixed(interaction, paths, convolution.factors, molecules.sizes, by_element=i == 0)
         features = self.products[i](torch.cat(messages), product_weights(product), molecules.species)
         out = linear(product.linear, features)
         if i == 0:
@@ -145,17 +146,19 @@ class MACEForward(nn.Module):
         return [new + old for new, old in zip(out, kept, strict=True)]
 
 
-def _mixed(interaction: Any, paths: Sequence[Tensor], sizes: list[int], *, by_element: bool) -> list[Tensor]:
+def _mixed(
+    interaction: Any, paths: Sequence[Tensor], factors: Sequence[float], sizes: list[int], *, by_element: bool
+) -> list[Tensor]:
     """Return the messages as blocks: paths to the same irrep mixed, in the first layer by the element of their atom.
 
     Two vendors' steps, the second of which is linear too, are one product with one matrix an element.
     """
     skip = element_matrices(interaction.skip_tp) if by_element else None
     blocks = []
-    for i, (found, matrix) in enumerate(joint_matrices(interaction.linear)):
+    scale = [factor / interaction.avg_num_neighbors for factor in factors]
+    for i, (found, matrix) in enumerate(joint_matrices(interaction.linear, scale)):
         message = torch.cat([paths[p] for p in found], dim=2)  # (n_atoms, n_out, n_channels * paths)
-        n_out, matrix = message.shape[1], matrix / interaction.avg_num_neighbors
-        rows = message.flatten(0, 1)
+        n_out, rows = message.shape[1], message.flatten(0, 1)
         if skip is None:
             rows = rows @ matrix
         else:

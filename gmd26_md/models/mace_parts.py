@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from gmd26_md.models.neighbours import Neighbours, spread_atoms, spread_pairs
+from gmd26_md.models.neighbours import Neighbours, fold_atoms, fold_pairs
 
 
 def linear(module: Any, blocks: Sequence[Tensor]) -> list[Tensor]:
@@ -26,10 +26,13 @@ def linear(module: Any, blocks: Sequence[Tensor]) -> list[Tensor]:
     return [sums[i_out] for i_out in sorted(sums)]
 
 
-def joint_matrices(module: Any) -> list[tuple[list[int], Tensor]]:
-    """Return for each output block the input blocks it is made of, and one matrix for these side by side."""
+def joint_matrices(module: Any, factors: Sequence[float]) -> list[tuple[list[int], Tensor]]:
+    """Return for each output block of e3nn's `Linear` its input blocks, and one matrix for these side by side.
+
+    `factors` are taken into the matrix, one for each input block.
+    """
     parts: dict[int, list[tuple[int, Tensor]]] = {}
-    for instruction, matrix in _matrices(module):
+    for instruction, matrix in _matrices(module, factors):
         parts.setdefault(instruction.i_out, []).append((instruction.i_in, matrix))
     return [([i for i, _ in parts[out]], torch.cat([m for _, m in parts[out]])) for out in sorted(parts)]
 
@@ -93,16 +96,14 @@ class Path:
     block, degree
         Which block of the features, and which degree of the harmonics.
     n_in, n_out
-        Components of the features and of the message.
-    plain
-        Whether the message has the components of the harmonics (up to a factor), as the features are a scalar.
+        Components of the features and of the message. Where a feature is a scalar, n_in = 1, the message has the
+        components of the harmonics, up to a factor.
     """
 
     block: int
     degree: int
     n_in: int
     n_out: int
-    plain: bool
 
 
 class Convolution(nn.Module):
@@ -112,22 +113,30 @@ class Convolution(nn.Module):
     ----------
     conv_tp
         e3nn's `TensorProduct`, "uvu" with a weight for every path and channel, each path with its own output.
+
+    Attributes
+    ----------
+    paths
+        In order of their outputs.
+    factors
+        What the message of each path is still to be multiplied by.
     """
 
     def __init__(self, conv_tp: Any) -> None:
         super().__init__()
         self.paths: list[Path] = []
+        self.factors: list[float] = []
         for i, instruction in enumerate(conv_tp.instructions):
             coupling = _coupling(conv_tp, instruction)  # (n_in, 2 degree + 1, n_out)
             n_in, _, n_out = coupling.shape
-            degree = conv_tp.irreps_in2[instruction.i_in2].ir.l
-            self.paths.append(Path(instruction.i_in1, degree, n_in, n_out, n_in == 1))
+            self.paths.append(Path(instruction.i_in1, conv_tp.irreps_in2[instruction.i_in2].ir.l, n_in, n_out))
+            self.factors.append(float(coupling[0, 0, 0]) if n_in == 1 else 1.0)
             self.register_buffer(f"coupling_{i}", coupling.transpose(0, 1).flatten(1), persistent=False)
 
     def forward(
         self, blocks: Sequence[Tensor], radial: Tensor, harmonics: Sequence[Tensor], table: Neighbours
-    ) -> list[Tensor]:
-        """Return the message of each path, (n_atoms, n_out, n_channels).
+    ) -> tuple[Tensor, ...]:
+        """Return the message of each path, (n_atoms, n_out, n_channels), but for its factor.
 
         Parameters
         ----------
@@ -140,24 +149,94 @@ class Convolution(nn.Module):
         table
             Who is whose neighbour.
         """
-        weights = spread_pairs(radial, table, len(self.paths))
-        there = [
-            spread_atoms(block.transpose(0, 1).flatten(1), table).unflatten(1, (len(block), -1)) for block in blocks
-        ]
-        messages = []
+        sides = []  # what the harmonics make of a neighbour's components, (n_atoms, width * n_in, n_out)
         for i, path in enumerate(self.paths):
-            features = there[path.block] * weights[i][:, None]  # (n_atoms * width, n_in, n_channels)
-            coupling = self.get_buffer(f"coupling_{i}")
-            sides = harmonics[path.degree] * coupling[0, 0] if path.plain else harmonics[path.degree] @ coupling
-            size = (table.n_atoms, table.width * path.n_in)
-            messages.append(torch.bmm(sides.view(*size, path.n_out).mT, features.view(*size, features.shape[2])))
+            side = harmonics[path.degree]
+            side = side if path.n_in == 1 else side @ self.get_buffer(f"coupling_{i}")
+            sides.append(side.reshape(table.n_atoms, table.width * path.n_in, path.n_out))
+        rows = [block.transpose(0, 1).flatten(1) for block in blocks]  # (n_atoms, n_in * n_channels)
+        messages: tuple[Tensor, ...] = _Messages.apply(self.paths, table, radial, *rows, *sides)
         return messages
 
 
-def _matrices(module: Any) -> list[tuple[Any, Tensor]]:
-    """Return instruction and matrix, (n_in, n_out), of each part of e3nn's `Linear`."""
-    views = module.weight_views(yield_instruction=True)
-    return [(instruction, weight * instruction.path_weight) for _, instruction, weight in views]
+class _Messages(torch.autograd.Function):
+    """Messages of all paths, a path at a time, forth and back: arrays of all pairs and channels are not kept.
+
+    On a processor the time of such a sum is that of fetching memory; to compute a product again costs less.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, paths: list[Path], table: Neighbours, radial: Tensor, *rows_and_sides: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.paths, ctx.table = paths, table
+        ctx.save_for_backward(radial, *rows_and_sides)
+        return _messages(paths, table, radial, rows_and_sides)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, wanted = ctx.saved_tensors, ctx.needs_input_grad[2:]
+        if not torch.is_grad_enabled():
+            return None, None, *_slopes(ctx.paths, ctx.table, inputs, slopes, wanted)
+        outputs = _messages(ctx.paths, ctx.table, inputs[0], inputs[1:])  # to be differentiated once more
+        asked = [tensor for tensor, one in zip(inputs, wanted, strict=True) if one]
+        found = iter(torch.autograd.grad(outputs, asked, slopes, create_graph=True))
+        return None, None, *(next(found) if one else None for one in wanted)
+
+
+def _messages(
+    paths: Sequence[Path], table: Neighbours, radial: Tensor, rows_and_sides: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Return the messages, differentiable as often as one likes."""
+    sides = rows_and_sides[-len(paths) :]
+    there = [rows.index_select(0, table.atom) for rows in rows_and_sides[: -len(paths)]]
+    messages = []
+    for i, (path, side) in enumerate(zip(paths, sides, strict=True)):
+        features = _weighted(there[path.block], _part(radial, table, i, len(paths)), path.n_in)
+        messages.append(torch.bmm(side.mT, features.view(*side.shape[:2], -1)))
+    return tuple(messages)
+
+
+def _slopes(
+    paths: Sequence[Path], table: Neighbours, inputs: Sequence[Tensor], slopes: Sequence[Tensor], wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    """Return the gradients of `_messages` by radial, rows and sides, without a graph."""
+    radial, rows, sides = inputs[0], inputs[1 : -len(paths)], inputs[-len(paths) :]
+    there = [values.index_select(0, table.atom) for values in rows]
+    by_rows: list[Tensor | None] = [torch.zeros_like(t) if w else None for t, w in zip(there, wanted[1:], strict=False)]
+    by_radial, by_sides = radial.new_zeros(radial.shape[0], len(paths), radial.shape[1] // len(paths)), []
+    for i, (path, side, slope) in enumerate(zip(paths, sides, slopes, strict=True)):
+        features, weights = there[path.block], _part(radial, table, i, len(paths))
+        by_product = torch.bmm(side, slope).view(-1, path.n_in, slope.shape[2])
+        if (total := by_rows[path.block]) is not None:
+            total.view_as(by_product).addcmul_(by_product, weights[:, None])
+        product = _weighted(features, weights, path.n_in).view(*side.shape[:2], -1)
+        by_sides.append(torch.bmm(product, slope.mT))
+        by_radial[:-1, i] = fold_pairs(by_product.mul_(features.view_as(by_product)).sum(1), table)
+    by_rows = [None if total is None else fold_atoms(total, table) for total in by_rows]
+    return [by_radial.flatten(1), *by_rows, *by_sides]
+
+
+def _part(radial: Tensor, table: Neighbours, part: int, n_parts: int) -> Tensor:
+    """Return one path's weights in each place, (n_places, n_channels)."""
+    rows = radial.reshape(radial.shape[0] * n_parts, -1)
+    return rows.index_select(0, table.pair * n_parts + part)
+
+
+def _weighted(features: Tensor, weights: Tensor, n_in: int) -> Tensor:
+    """Return each place's features, (n_places, n_in * n_channels), times its weights, (n_places, n_channels)."""
+    if n_in == 1:
+        return features * weights
+    return (features.unflatten(1, (n_in, -1)) * weights[:, None]).flatten(1)
+
+
+def _matrices(module: Any, factors: Sequence[float] | None = None) -> list[tuple[Any, Tensor]]:
+    """Return instruction and matrix, (n_in, n_out), of each part of e3nn's `Linear`, times a factor an input block."""
+    found = []
+    for _, instruction, weight in module.weight_views(yield_instruction=True):
+        factor = instruction.path_weight * (1.0 if factors is None else factors[instruction.i_in])
+        found.append((instruction, weight * factor))
+    return found
 
 
 def _coupling(conv_tp: Any, instruction: Any) -> Tensor:

@@ -1,8 +1,8 @@
 """Neighbours of every atom as rows of equal length, and pairs that share what does not depend on their direction.
 
 Sums over neighbours are matrix products of such rows. A distance belongs to a pair i, j and not to its directions:
-what depends on it alone is computed once a pair and spread to both. Gradients flow back through the same tables by
-selecting rows, where torch's own rule for a selection adds them up one at a time.
+what depends on it alone is computed once a pair and spread to both. What is spread is folded by selecting rows of the
+same tables, where torch's own gradient of a selection adds rows one at a time.
 """
 
 from __future__ import annotations
@@ -80,27 +80,6 @@ def neighbours_of(pairs: Tensor, n_atoms: int, row: Tensor | None = None) -> Nei
     return Neighbours(n_atoms, width, pairs.index_select(1, first), pair, atom, reverse, there, back)
 
 
-def spread_pairs(values: Tensor, table: Neighbours, n_parts: int = 1) -> tuple[Tensor, ...]:
-    """Return the values of undirected pairs in every place, cut into parts of equal width.
-
-    Parameters
-    ----------
-    values
-        (n_undirected + 1, n_parts * n_columns); the last row is for empty places.
-    table
-        Who is whose neighbour.
-    n_parts
-        Number of parts.
-
-    Returns
-    -------
-    parts
-        `n_parts` tensors (n_atoms * width, n_columns). The gradient of the last row is zero.
-    """
-    parts: tuple[Tensor, ...] = _SpreadPairs.apply(values, table, n_parts)
-    return parts
-
-
 def spread_directions(values: Tensor, parity: Tensor, table: Neighbours) -> Tensor:
     """Return functions of the direction i to j in every place, (n_atoms * width, n_columns), zero in empty ones.
 
@@ -117,26 +96,18 @@ def spread_directions(values: Tensor, parity: Tensor, table: Neighbours) -> Tens
     return places
 
 
-def spread_atoms(values: Tensor, table: Neighbours) -> Tensor:
-    """Return the values of each place's neighbour, (n_atoms * width, n_columns), of values (n_atoms, n_columns)."""
-    places: Tensor = _SpreadAtoms.apply(values, table)
-    return places
+def fold_pairs(values: Tensor, table: Neighbours) -> Tensor:
+    """Return the sum over the two places of each pair, (n_undirected, n_columns), of values (n_places, n_columns)."""
+    return values.index_select(0, table.there) + values.index_select(0, table.back)
 
 
-class _SpreadPairs(torch.autograd.Function):
-    """Select rows; back, add the two places of a pair."""
+def fold_atoms(values: Tensor, table: Neighbours) -> Tensor:
+    """Return the sum over all places that hold an atom, (n_atoms, n_columns), of (n_places, n_columns).
 
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, table: Neighbours, n_parts: int) -> tuple[Tensor, ...]:
-        ctx.table = table
-        cut, first = values.reshape(values.shape[0] * n_parts, -1), table.pair * n_parts  # a part is a row of its own
-        return tuple(cut.index_select(0, first + part) for part in range(n_parts))
-
-    @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
-        table = ctx.table
-        sums = [slope.index_select(0, table.there) + slope.index_select(0, table.back) for slope in slopes]
-        return torch.nn.functional.pad(torch.cat(sums, dim=1), (0, 0, 0, 1)), None, None
+    Those places are the reverse of the ones in the atom's own row. Empty places must hold zeros.
+    """
+    own = values.index_select(0, table.reverse)
+    return own.view(table.n_atoms, table.width, values.shape[1]).sum(1)
 
 
 class _SpreadDirections(torch.autograd.Function):
@@ -154,18 +125,3 @@ class _SpreadDirections(torch.autograd.Function):
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
         table, (parity,) = ctx.table, ctx.saved_tensors
         return slope.index_select(0, table.there) + slope.index_select(0, table.back) * parity, None, None
-
-
-class _SpreadAtoms(torch.autograd.Function):
-    """Select rows; back, an atom's places in its neighbours' rows are the reverse of those in its own."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, table: Neighbours) -> Tensor:
-        ctx.table = table
-        return values.index_select(0, table.atom)
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        table = ctx.table
-        own = slope.index_select(0, table.reverse).view(table.n_atoms, table.width, slope.shape[1])
-        return own.sum(1), None
