@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from gmd26_md.calculators.batch import Batch
 from gmd26_md.models.deepset_parts import Decoder, PairEncoder, Routed, directional_sums
-from gmd26_md.models.directions import real_harmonics
+from gmd26_md.models.directions import Harmonics
 from gmd26_md.models.radial import cutoff_envelope
 
 
@@ -78,6 +78,7 @@ class DeepSetMoE(nn.Module):
         self.cutoff, self.scale = float(values["cutoff"]), 1.0 / float(values["aggregation_scale"])
         self.per_pair, learned = values["aggregation"] == "none", values["decoder"] == "mlp"
         self.max_degree = int(values["max_degree"]) if learned and not self.per_pair else 0
+        self.harmonics = Harmonics(self.max_degree)
         n_out = int(values["n_features"]) if learned else 1
         self.encoder = PairEncoder(values, n_elements=len(elements), n_out=n_out)
         self.decoder = Decoder(values, len(elements), self.max_degree) if learned else None
@@ -93,8 +94,8 @@ class DeepSetMoE(nn.Module):
         vector, distance, routed = self._routed(batch, species)
         if self.decoder is None or self.per_pair:
             return own.index_add(0, batch.pairs[0], self._pair_energy(batch, species, distance, routed))
-        features = self.encoder(distance, routed) * self.scale
-        harmonics = real_harmonics(vector / distance[:, None], self.max_degree)
+        features = self.encoder(distance, routed)
+        harmonics = self.harmonics(vector / distance[:, None]) * self.scale
         sums = directional_sums(features, harmonics, routed, batch.pairs[0], len(species))
         return own + self.decoder(sums, species)
 
@@ -111,7 +112,7 @@ class DeepSetMoE(nn.Module):
         phi = features.new_zeros(len(distance), features.shape[1]).index_add(0, routed.pair, features) * self.scale
         if self.decoder is None:
             return phi[:, 0]
-        energy = self.decoder(phi[:, None], species.index_select(0, batch.pairs[0]))
+        energy = self.decoder(phi[None], species.index_select(0, batch.pairs[0]))
         return energy * cutoff_envelope(distance, self.cutoff)
 
     @torch.no_grad()

@@ -13,6 +13,7 @@ from torch.nn.functional import silu
 
 from gmd26_md.models.directions import Invariants
 from gmd26_md.models.grouped import grouped_matmul
+from gmd26_md.models.neighbours import places_of
 from gmd26_md.models.radial import bessel_basis, cutoff_envelope, gaussian_basis, shell_gates
 
 _BASES = {"bessel": bessel_basis, "gaussian": gaussian_basis}
@@ -127,34 +128,22 @@ def directional_sums(features: Tensor, harmonics: Tensor, routed: Routed, centre
     routed
         Tells which pair a row belongs to.
     centre
-        Central atom of each pair, (n_pairs,).
+        Central atom of each pair, ascending, (n_pairs,).
     n_atoms
         Number of atoms; those without neighbours get zeros.
 
     Returns
     -------
     sums
-        (n_atoms, n_harmonics, n_features).
+        (n_harmonics, n_atoms, n_features).
     """
-    rows, filled = _neighbour_table(centre.index_select(0, routed.pair), n_atoms)
-    padded, flat = rows.shape, rows.flatten()
-    directions = harmonics.index_select(0, routed.pair.index_select(0, flat)) * filled.flatten()[:, None]
-    directions = directions.unflatten(0, padded).transpose(1, 2)  # (n_atoms, n_harmonics, max_rows), padded with zeros
-    return torch.bmm(directions, features.index_select(0, flat).unflatten(0, padded))
-
-
-def _neighbour_table(centre: Tensor, n_atoms: int) -> tuple[Tensor, Tensor]:
-    """Return the rows of each centre, padded with row 0, and which places are filled, both (n_atoms, max_rows)."""
-    order = torch.argsort(centre, stable=True)
-    counts = torch.bincount(centre, minlength=n_atoms)
-    width = int(counts.max()) if n_atoms else 0
-    first = counts.cumsum(0) - counts  # (n_atoms,)
-    in_order = centre.index_select(0, order)
-    rank = torch.arange(len(centre), device=centre.device) - first.index_select(0, in_order)
-    rows = centre.new_zeros(n_atoms, width)
-    rows[in_order, rank] = order
-    filled = torch.arange(width, device=centre.device) < counts[:, None]
-    return rows, filled
+    place, width = places_of(centre, n_atoms)
+    phi = features.new_zeros(n_atoms * width, features.shape[1])
+    phi = phi.index_add(0, place.index_select(0, routed.pair), features)  # a pair's rows meet in its place
+    directions = harmonics.new_zeros(n_atoms * width, harmonics.shape[1]).index_add(0, place, harmonics)
+    size = (n_atoms, width)
+    sums = torch.bmm(directions.unflatten(0, size).mT, phi.unflatten(0, size))  # (n_atoms, n_harmonics, n_features)
+    return sums.transpose(0, 1).contiguous()
 
 
 class Decoder(nn.Module):
@@ -173,7 +162,7 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, sums: Tensor, species: Tensor) -> Tensor:
-        """Return one energy for each row of the sums, (n_rows, n_harmonics, n_features), as (n_rows,).
+        """Return one energy for each row of the sums, (n_harmonics, n_rows, n_features), as (n_rows,).
 
         `species` is the element index of each row.
         """

@@ -38,11 +38,9 @@ class _GroupedMatmul(torch.autograd.Function):
         ctx.save_for_backward(rows, matrices)
         ctx.sizes = sizes
         product = rows.new_empty(rows.shape[0], matrices.shape[2])
-        start = 0
-        for group, size in enumerate(sizes):
-            if size:
-                torch.mm(rows[start : start + size], matrices[group], out=product[start : start + size])
-            start += size
+        for part, matrix, out in zip(rows.split(sizes), matrices.unbind(), product.split(sizes), strict=True):
+            if len(part):
+                torch.mm(part, matrix, out=out)
         return product
 
     @staticmethod
@@ -61,11 +59,9 @@ class _GroupedOuter(torch.autograd.Function):
         ctx.save_for_backward(left, right)
         ctx.sizes = sizes
         outer = left.new_zeros(len(sizes), left.shape[1], right.shape[1])
-        start = 0
-        for group, size in enumerate(sizes):
-            if size:
-                torch.mm(left[start : start + size].T, right[start : start + size], out=outer[group])
-            start += size
+        for one, other, out in zip(left.split(sizes), right.split(sizes), outer.unbind(), strict=True):
+            if len(one):
+                torch.mm(one.T, other, out=out)
         return outer
 
     @staticmethod

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from gmd26_md.models.directions import MAX_DEGREE, real_harmonics
+from gmd26_md.models.directions import MAX_DEGREE, Harmonics
 from gmd26_md.models.grouped import grouped_matmul
 from gmd26_md.models.mace_parts import (
     Convolution,
@@ -85,6 +85,7 @@ class MACEForward(nn.Module):
         self.max_degree = max(ir.l for _, ir in vendor.spherical_harmonics.irreps_out)
         self.convolutions = nn.ModuleList(Convolution(block.conv_tp) for block in vendor.interactions)
         self.products = nn.ModuleList(SymmetricProducts(couplings(block)) for block in vendor.products)
+        self.harmonics = Harmonics(self.max_degree, like_e3nn=True)
         degree = torch.arange(self.max_degree + 1)
         parity = (1.0 - 2.0 * (degree % 2)).repeat_interleave(2 * degree + 1)
         self.register_buffer("parity", parity.to(torch.float64), persistent=False)
@@ -125,7 +126,7 @@ class MACEForward(nn.Module):
         distance = vector.square().sum(1).sqrt()
         envelope = _envelope(distance / self.cutoff, self.power)
         basis = bessel_basis(distance, self.cutoff, self.n_bessel) * envelope[:, None]
-        harmonics = _harmonics(vector / distance[:, None], self.max_degree)
+        harmonics = self.harmonics(vector / distance[:, None])
         sizes = [2 * degree + 1 for degree in range(self.max_degree + 1)]
         places = spread_directions(harmonics, self.parity, table)
         return pad(basis, (0, 0, 0, 1)), places.split(sizes, dim=1)
@@ -182,13 +183,3 @@ def _envelope(x: Tensor, power: int) -> Tensor:
     p = float(power)
     bracket = 0.5 * (p + 1.0) * (p + 2.0) + x * (0.5 * p * (p + 1.0) * x - p * (p + 2.0))
     return (1.0 - x**power * bracket) * (x < 1.0)
-
-
-def _harmonics(direction: Tensor, max_degree: int) -> Tensor:
-    """Return e3nn's "component" harmonics of unit vectors, (n_pairs, (max_degree + 1)**2); their pole is the y axis."""
-    x, y, z = direction.unbind(1)
-    ours = real_harmonics(torch.stack([z, x, y], dim=1), max_degree)
-    if max_degree == 0:
-        return ours
-    one, first, rest = ours.split([1, 3, ours.shape[1] - 4], dim=1)
-    return torch.cat([one, first.roll(-1, 1), rest], dim=1)

@@ -60,11 +60,8 @@ def neighbours_of(pairs: Tensor, n_atoms: int, row: Tensor | None = None) -> Nei
         Row that an atom is to have, a permutation, (n_atoms,); its own number if not given.
     """
     device, (centre, neighbour) = pairs.device, pairs
-    counts = torch.bincount(centre, minlength=n_atoms)
-    width = int(counts.max()) if n_atoms else 0
+    place, width = places_of(centre, n_atoms, row)
     row = torch.arange(n_atoms, device=device) if row is None else row
-    shift = row * width - (counts.cumsum(0) - counts)  # from a pair's number to its place
-    place = shift.index_select(0, centre) + torch.arange(len(centre), device=device)
     ascending = centre < neighbour
     first, second = ascending.nonzero()[:, 0], ascending.logical_not().nonzero()[:, 0]
     # Descending pairs come sorted by the larger atom; stably sorted by the smaller, they match the ascending ones.
@@ -78,6 +75,23 @@ def neighbours_of(pairs: Tensor, n_atoms: int, row: Tensor | None = None) -> Nei
     reverse = torch.arange(n_atoms * width, device=device)
     reverse[there], reverse[back] = back, there
     return Neighbours(n_atoms, width, pairs.index_select(1, first), pair, atom, reverse, there, back)
+
+
+def places_of(centre: Tensor, n_atoms: int, row: Tensor | None = None) -> tuple[Tensor, int]:
+    """Return the place of each directed pair and the width of a row, if rows are as long as the longest must be.
+
+    Parameters
+    ----------
+    centre
+        Atom that each pair belongs to, ascending, (n_pairs,).
+    n_atoms, row
+        See `neighbours_of`.
+    """
+    counts = torch.bincount(centre, minlength=n_atoms)
+    width = int(counts.max()) if n_atoms else 0
+    row = torch.arange(n_atoms, device=centre.device) if row is None else row
+    shift = row * width - (counts.cumsum(0) - counts)  # from a pair's number to its place
+    return shift.index_select(0, centre) + torch.arange(len(centre), device=centre.device), width
 
 
 def spread_directions(values: Tensor, parity: Tensor, table: Neighbours) -> Tensor:
