@@ -158,8 +158,8 @@ def _mixed(
     blocks = []
     scale = [factor / interaction.avg_num_neighbors for factor in factors]
     for i, (found, matrix) in enumerate(joint_matrices(interaction.linear, scale)):
-        message = torch.cat([paths[p] for p in found], dim=2)  # (n_atoms, n_out, n_channels * paths)
-        n_out, rows = message.shape[1], message.flatten(0, 1)
+        message = paths[found[0]] if len(found) == 1 else torch.cat([paths[p] for p in found], dim=2)
+        n_out, rows = message.shape[1], message.flatten(0, 1)  # (n_atoms * n_out, n_channels * n_paths)
         if skip is None:
             rows = rows @ matrix
         else:

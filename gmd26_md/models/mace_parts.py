@@ -203,18 +203,24 @@ def _slopes(
     """Return the gradients of `_messages` by radial, rows and sides, without a graph."""
     radial, rows, sides = inputs[0], inputs[1 : -len(paths)], inputs[-len(paths) :]
     there = [values.index_select(0, table.atom) for values in rows]
-    by_rows: list[Tensor | None] = [torch.zeros_like(t) if w else None for t, w in zip(there, wanted[1:], strict=False)]
-    by_radial, by_sides = radial.new_zeros(radial.shape[0], len(paths), radial.shape[1] // len(paths)), []
+    by_rows: list[Tensor | None] = [None] * len(rows)
+    by_radial = radial.new_empty(radial.shape[0], len(paths), radial.shape[1] // len(paths))
+    by_radial[-1] = 0.0
+    by_sides = []
     for i, (path, side, slope) in enumerate(zip(paths, sides, slopes, strict=True)):
         features, weights = there[path.block], _part(radial, table, i, len(paths))
-        by_product = torch.bmm(side, slope).view(-1, path.n_in, slope.shape[2])
-        if (total := by_rows[path.block]) is not None:
-            total.view_as(by_product).addcmul_(by_product, weights[:, None])
-        product = _weighted(features, weights, path.n_in).view(*side.shape[:2], -1)
-        by_sides.append(torch.bmm(product, slope.mT))
-        by_radial[:-1, i] = fold_pairs(by_product.mul_(features.view_as(by_product)).sum(1), table)
-    by_rows = [None if total is None else fold_atoms(total, table) for total in by_rows]
-    return [by_radial.flatten(1), *by_rows, *by_sides]
+        by_product = torch.bmm(side, slope).view(features.shape)  # (n_places, n_in * n_channels)
+        product = _weighted(features, weights, path.n_in)
+        by_sides.append(torch.bmm(product.view(*side.shape[:2], -1), slope.mT))
+        if wanted[1 + path.block]:
+            part, total = _weighted(by_product, weights, path.n_in), by_rows[path.block]
+            by_rows[path.block] = part if total is None else total.add_(part)
+        by_weights = by_product.mul_(features)
+        if path.n_in > 1:
+            by_weights = by_weights.unflatten(1, (path.n_in, -1)).sum(1)
+        by_radial[:-1, i] = fold_pairs(by_weights, table)
+    folded = [None if total is None else fold_atoms(total, table) for total in by_rows]
+    return [by_radial.flatten(1), *folded, *by_sides]
 
 
 def _part(radial: Tensor, table: Neighbours, part: int, n_parts: int) -> Tensor:

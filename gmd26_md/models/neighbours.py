@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Each atom's neighbours in a row of `width` places; rows shorter than that are filled up with empty places.
+    """Each atom's neighbours in a row of `width` places, one at least; shorter rows are filled up with empty places.
 
     Places are counted row by row: place p is in row p // width.
 
@@ -88,7 +88,7 @@ def places_of(centre: Tensor, n_atoms: int, row: Tensor | None = None) -> tuple[
         See `neighbours_of`.
     """
     counts = torch.bincount(centre, minlength=n_atoms)
-    width = int(counts.max()) if n_atoms else 0
+    width = max(1, int(counts.max())) if n_atoms else 1  # torch cannot divide an array of no places into rows
     row = torch.arange(n_atoms, device=centre.device) if row is None else row
     shift = row * width - (counts.cumsum(0) - counts)  # from a pair's number to its place
     return shift.index_select(0, centre) + torch.arange(len(centre), device=centre.device), width
