@@ -17,6 +17,8 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from gmd26_md.errors import UserError
 
 
@@ -54,6 +56,7 @@ def begin_worker(prepare: Callable[..., object] | None, arguments: tuple[Any, ..
     """Set up a fresh worker: one thread, gone when its parent is gone, and then whatever `prepare` does."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
+    threadpool_limits(limits=1)  # for libraries that the main module has loaded here before
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if prepare is not None:
         prepare(*arguments)

@@ -9,6 +9,7 @@ from ase.build import molecule
 from ase.calculators.calculator import CalculationFailed
 
 from gmd26_md import UserError, load_calculator
+from gmd26_md.calculators import gfn2_xtb
 from gmd26_md.calculators.gfn2_xtb import isolated_atom_energy
 
 
@@ -78,3 +79,20 @@ def test_a_self_consistent_field_that_does_not_converge_is_an_ase_failure_and_me
             calculator.get_property("energy", acid)
     calculator.set(max_iterations=250)
     assert calculator.get_property("energy", acid) == load_calculator("gfn2-xtb").get_property("energy", acid)
+
+
+def test_the_answer_does_not_depend_on_how_many_threads_the_machine_offers():
+    import torch
+
+    atoms = molecule("CH3CH2OH")
+    atoms.rattle(0.05, seed=1)
+    before, answers = torch.get_num_threads(), []
+    for n_threads in (1, 2):
+        torch.set_num_threads(n_threads)
+        try:
+            answers.append(gfn2_xtb.engine(gfn2_xtb.OPTIONS)(atoms.numbers, atoms.positions, 0, None))
+            assert torch.get_num_threads() == n_threads  # the setting of the caller is as it was
+        finally:
+            torch.set_num_threads(before)
+    assert answers[0][0] == answers[1][0]
+    assert np.array_equal(answers[0][1], answers[1][1])
