@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from gmd26_md.calculators.batch import Batch
 from gmd26_md.models.undirected import both_directions, undirected_pairs
 
-# On a CPU, arrays of more pairs leave the caches (in float64, 10,000 at once took 3 times as long); fewer cost more calls.
+# On a CPU, arrays of more pairs leave the caches (in float64, 10,000 at once took 3 times as long); fewer cost calls.
 _PAIRS_AT_ONCE = 512
 
 
