@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from gmd26_md.calculators.neighbours import near_pairs
+
+LARGE = 300  # atoms; a larger system's pairs come from a cell list, made anew for every geometry
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,16 @@ class Layout:
     n_systems
         Number of systems.
     candidates
-        All ordered pairs (centre, neighbour) inside each system, (2, n_candidates), int64.
-        Quadratic in the size of a system: right for molecules, not for a few hundred atoms and more.
+        All ordered pairs (centre, neighbour) inside each system of up to `LARGE` atoms, (2, n_candidates), int64.
+    large
+        First atom and end of each larger system.
     """
 
     numbers: Tensor
     system_idx: Tensor
     n_systems: int
     candidates: Tensor
+    large: tuple[tuple[int, int], ...] = ()
 
     @staticmethod
     def of(numbers: Sequence[np.ndarray], device: torch.device | str = "cpu") -> Layout:
@@ -42,23 +49,34 @@ class Layout:
         counts = np.array([len(z) for z in numbers], dtype=np.int64)
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]]) if len(counts) else counts
         flat = np.concatenate(numbers).astype(np.int64) if len(counts) else np.zeros(0, dtype=np.int64)
-        pairs = [_ordered_pairs(int(n)) + start for n, start in zip(counts, starts, strict=True)]
+        spans = list(zip(starts.tolist(), counts.tolist(), strict=True))
+        pairs = [_ordered_pairs(n) + start for start, n in spans if n <= LARGE]
         candidates = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), dtype=np.int64)
         return Layout(
             numbers=torch.as_tensor(flat, device=device),
             system_idx=torch.as_tensor(np.repeat(np.arange(len(counts)), counts), device=device),
             n_systems=len(counts),
             candidates=torch.as_tensor(candidates, device=device),
+            large=tuple((start, start + n) for start, n in spans if n > LARGE),
         )
 
     def batch(self, positions: Tensor, cutoff: float) -> Batch:
         """Return the batch at these positions, (n_atoms, 3), Å, with the pairs closer than `cutoff`, Å."""
-        centre, neighbour = self.candidates
         with torch.no_grad():
+            candidates = self._with_large(positions, cutoff) if self.large else self.candidates
+            centre, neighbour = candidates
             offset = positions.index_select(0, neighbour) - positions.index_select(0, centre)
             within = (offset * offset).sum(-1) < cutoff * cutoff
-            pairs = self.candidates[:, within]
+            pairs = candidates[:, within]
         return Batch(self.numbers, positions, self.system_idx, self.n_systems, pairs)
+
+    def _with_large(self, positions: Tensor, cutoff: float) -> Tensor:
+        """Return the candidates of all systems, with those of the large ones at these positions, in order."""
+        wide = positions.detach().cpu().numpy()
+        found = [near_pairs(wide[start:end], cutoff) + start for start, end in self.large]
+        near = torch.as_tensor(np.concatenate(found, axis=1), device=positions.device)
+        both = torch.cat([self.candidates, near], dim=1)
+        return both[:, torch.argsort(both[0], stable=True)] if self.candidates.shape[1] else both
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,7 @@ class Batch:
         return self.positions.index_select(0, neighbour) - self.positions.index_select(0, centre)
 
 
+@lru_cache(maxsize=128)
 def _ordered_pairs(n_atoms: int) -> np.ndarray:
     """Return all ordered pairs of different atoms, (2, n (n - 1)), int64, sorted."""
     return np.argwhere(~np.eye(n_atoms, dtype=bool)).T.astype(np.int64)
