@@ -24,7 +24,7 @@ def near_pairs(positions: np.ndarray, cutoff: float) -> np.ndarray:
     """
     wide = np.asarray(positions, dtype=np.float64)
     whole = np.flatnonzero(np.isfinite(wide).all(axis=1))
-    if len(whole) < 2:
+    if len(whole) < 2 or cutoff <= 0.0:
         return np.zeros((2, 0), dtype=np.int64)
     no_cell = np.zeros((3, 3))
     first, second = _cells(cutoff * (1.0 + 1e-5)).compute(

@@ -46,6 +46,8 @@ class PotentialForces:
         self.model_device = parameter.device
         # mps has no float64, and positions are float64 whatever the model's precision
         self.device = torch.device("cpu") if parameter.device.type == "mps" else parameter.device
+        if parameter.device.type == "cpu":
+            _keep_freed_memory()
 
     def bind(self, numbers: Sequence[np.ndarray]) -> BoundPotential:
         """See `ForceProvider.bind`."""
@@ -77,7 +79,7 @@ class PotentialForces:
         if self.model_device.type != "cpu" or sum(pairs) < _WORTH_CUTTING:
             return [range(len(counts))]
         most = max(_SHARD_BYTES / self.bytes_per_pair, 1.0)
-        n_shards = max(2 if len(counts) > 1 else 1, round(sum(pairs) / most))
+        n_shards = 4 * round(sum(pairs) / most / 4) or min(2, len(counts))  # two or four threads end together
         ends = np.cumsum(pairs) * (n_shards / sum(pairs))
         shard_of = np.minimum((ends - 0.5 * np.array(pairs) * n_shards / sum(pairs)).astype(int), n_shards - 1)
         edges = np.searchsorted(shard_of, np.arange(n_shards + 1))
@@ -172,6 +174,17 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed: its thresholds grow with the largest block up to 32 MiB that was given back.
+
+    Otherwise the top of the heap goes back to the system after every evaluation, and comes as thousands of page faults
+    with the next one (measured: a third of the time of a shard of MACE).
+    """
+    block = torch.empty(31 << 20, dtype=torch.uint8)
+    del block
 
 
 @cache
