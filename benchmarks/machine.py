@@ -19,7 +19,7 @@ def description() -> dict[str, object]:
     if Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    names = ("torch", "ase", "mace-torch", "schnetpack", "numpy")
+    names = ("torch", "ase", "mace-torch", "numpy")
     return {
         "processor": model,
         "cores": os.cpu_count(),
