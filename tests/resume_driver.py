@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from gmd26_md import cli, evaluate
-from gmd26_md.dynamics import engine
+from gmd26_md.dynamics import loop
 from gmd26_md.dynamics.forces import PotentialForces
 from gmd26_md.dynamics.state import Track
 from gmd26_md.run_folder import RunFolder
@@ -31,7 +31,7 @@ def interrupt_in_static_errors(folder: RunFolder) -> None:
 
 def kill_in_dynamics(folder: RunFolder) -> None:
     """Die in the second batch, at its third snapshot."""
-    save, seen = engine.snapshot.save, []
+    save, seen = loop.snapshot.save, []
 
     def save_and_die(*arguments: object) -> None:
         save(*arguments)
@@ -40,12 +40,12 @@ def kill_in_dynamics(folder: RunFolder) -> None:
         if len(seen) == 3:
             kill()
 
-    engine.snapshot.save = save_and_die
+    loop.snapshot.save = save_and_die
 
 
 def kill_in_labelling(folder: RunFolder) -> None:
     """Go on from the snapshot, and die when its dynamics are over."""
-    load = engine.snapshot.load
+    load = loop.snapshot.load
 
     def load_and_tell(path: Path, tracks: dict[str, Track]) -> object:
         found = load(path, tracks)
@@ -53,7 +53,7 @@ def kill_in_labelling(folder: RunFolder) -> None:
         (folder.path.parent / "resumed-at.json").write_text(json.dumps(at))
         return found
 
-    engine.snapshot.load = load_and_tell
+    loop.snapshot.load = load_and_tell
     evaluate.LabelsBeside.take = lambda *arguments, **more: kill()
 
 
@@ -70,7 +70,7 @@ def forbid_dynamics(folder: RunFolder) -> None:
     def refuse(*arguments: object, **more: object) -> None:
         raise RuntimeError("dynamics that were finished are run again")
 
-    engine.advance = refuse
+    loop.advance = refuse
 
 
 def nothing(folder: RunFolder) -> None:
@@ -82,7 +82,7 @@ def run(disturb, folder: Path, arguments: list[str]) -> dict[str, object]:
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)
-        engine._SNAPSHOT_EVERY_S = 0.0
+        loop._SNAPSHOT_EVERY_S = 0.0
         PotentialForces.capacity = lambda self: 2.0 * 8 * 8  # two molecules of eight atoms a batch
         disturb(RunFolder(folder))
         try:

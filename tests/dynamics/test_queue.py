@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gmd26_md.dynamics import engine
+from gmd26_md.dynamics import loop
 from gmd26_md.dynamics.engine import Progress, Segment, System, integrate
 from gmd26_md.dynamics.waiting import WaitingLine
 
@@ -64,7 +64,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(springs, many, same, l
 
 
 def test_out_of_memory_is_remembered_by_a_snapshot(springs, many, same, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "_SNAPSHOT_EVERY_S", -1.0)
+    monkeypatch.setattr(loop, "_SNAPSHOT_EVERY_S", -1.0)
     undisturbed = integrate(springs(k=0.5, nan_beyond=2.2), many, SEGMENTS)
     tight = short_of_memory(springs(k=0.5, nan_beyond=2.2), 12, 20)
     tight.potential.network.interrupt_at = 80
@@ -135,7 +135,7 @@ def test_what_is_seen_at_every_step_agrees_with_frames_of_every_step(springs, te
 
 def test_progress_counts_molecule_steps(springs, many, monkeypatch):
     said: list[Progress] = []
-    monkeypatch.setattr(engine.time, "monotonic", iter(np.arange(0.0, 1e5, 0.6)).__next__)  # half a second a look
+    monkeypatch.setattr(loop.time, "monotonic", iter(np.arange(0.0, 1e5, 0.6)).__next__)  # half a second a look
     integrate(springs(k=0.5, nan_beyond=2.2), many, SEGMENTS, on_progress=said.append)
     done = [p.n_steps_done for p in said]
     assert done == sorted(done)

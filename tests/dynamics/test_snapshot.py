@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gmd26_md.dynamics import engine
+from gmd26_md.dynamics import loop
 from gmd26_md.dynamics.engine import Segment, System, integrate, stream
 
 SEGMENTS = [
@@ -18,7 +18,7 @@ SEGMENTS = [
 
 @pytest.fixture(autouse=True)
 def save_at_every_look(monkeypatch):
-    monkeypatch.setattr(engine, "_SNAPSHOT_EVERY_S", -1.0)
+    monkeypatch.setattr(loop, "_SNAPSHOT_EVERY_S", -1.0)
 
 
 @pytest.fixture
