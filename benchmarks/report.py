@@ -40,6 +40,10 @@ class Measured:
         wanted = ("engine", family, dtype)
         return sorted({o["batch"] for o in self.lines if (o["what"], o["family"], o["dtype"]) == wanted})
 
+    def all_batches(self) -> list[int]:
+        """Return the batch sizes of all cases."""
+        return sorted({b for case in self.cases() for b in self.batches(*case)})
+
     def rate(self, what: str, family: str, dtype: str, n_round: int, batch: int) -> float | None:
         """Return molecule-steps a second of a batch; of ASE's loops, over the molecules of that batch."""
         one = self.by_key.get((what, family, dtype, n_round, batch))
@@ -111,7 +115,7 @@ def throughput(m: Measured) -> list[list[str]]:
         loops = sorted({o["what"] for o in m.lines if o["family"] == family and o["batch"] == 0})
         for what in [*loops, "bare model", "shards", "engine", "engine, langevin"]:
             row = [NAMES[family], dtype, what]
-            for batch in m.batches(family, dtype):
+            for batch in m.all_batches():
                 values = [m.rate(what, family, dtype, r, batch) for r in m.rounds(family, dtype)]
                 known = [v for v in values if v is not None]
                 row.append(f"{np.median(known):.0f}" if known else "-")
@@ -125,7 +129,7 @@ def memory(m: Measured) -> list[list[str]]:
     for family, dtype in m.cases():
         for what in ("bare model", "engine"):
             row = [NAMES[family], dtype, what]
-            for batch in m.batches(family, dtype):
+            for batch in m.all_batches():
                 found = [m.by_key.get((what, family, dtype, r, batch), {}) for r in m.rounds(family, dtype)]
                 peaks = [o["peak_MiB"] for o in found if o.get("peak_MiB") is not None]
                 row.append(f"{max(peaks):.0f}" if peaks else "-")
@@ -159,8 +163,7 @@ def write_report(measurements: Path, out: Path) -> None:
     """Write `README.md` and `dynamics.svg`."""
     m = Measured(measurements)
     machine = ", ".join(f"{name} {value}" for name, value in m.machine.items() if name != "what" and value is not None)
-    batches = sorted({b for case in m.cases() for b in m.batches(*case)})
-    sizes = [f"batch {b}" for b in batches]
+    sizes = [f"batch {b}" for b in m.all_batches()]
     n_rounds = max(len(m.rounds(*case)) for case in m.cases())
     text = f"""# Molecule-steps a second
 
@@ -180,7 +183,8 @@ on the same molecules: pieces of the batch on threads, pairs included; what is m
 
 {markdown(["model", "precision", "road", *sizes], throughput(m))}
 
-ASE's loops do not know batches: their figures are those of the molecules in the batch. "-": left out, for memory.
+ASE's loops do not know batches: their figures are those of the molecules in the batch. "-": not measured, or left
+out for memory.
 
 ## Memory: peak over the start, MiB
 
