@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 
-from gmd26_md import cli, evaluate
+from gmd26_md import cli
 from gmd26_md.dynamics import loop
 from gmd26_md.dynamics.forces import PotentialForces
 from gmd26_md.dynamics.state import Track
+from gmd26_md.reference.beside import LabelsBeside
 from gmd26_md.run_folder import RunFolder
 
 
@@ -54,7 +55,7 @@ def kill_in_labelling(folder: RunFolder) -> None:
         return found
 
     loop.snapshot.load = load_and_tell
-    evaluate.LabelsBeside.take = lambda *arguments, **more: kill()
+    LabelsBeside.take = lambda *arguments, **more: kill()
 
 
 def kill_between_records(folder: RunFolder) -> None:

@@ -27,7 +27,7 @@ FORBIDDEN = {
     "evaluate": {"models", "training", "commands", "cli"},
 }
 ALLOWED = {("models", "gmd26_md.calculators.batch")}  # what a network is given; it knows nothing itself
-LIGHT = ("molecules", "tasks", "trajectory", "records", "observables", "errors", "files", "seeds")
+LIGHT = ("molecules", "tasks", "trajectory", "metrics", "records", "observables", "errors", "files", "seeds")
 
 
 def modules():

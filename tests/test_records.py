@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 
 from gmd26_md.errors import UserError
-from gmd26_md.records import (
-    METRICS,
-    UNIT_ENDINGS,
-    VERDICTS,
-    Record,
-    append_record,
-    read_records,
-    structure_sha256,
-    unit_of,
-)
+from gmd26_md.metrics import METRICS, UNIT_ENDINGS, unit_of
+from gmd26_md.records import VERDICTS, Record, append_record, read_records, structure_sha256
 
 RECORD = Record(
     model="painn-duplication.pt",

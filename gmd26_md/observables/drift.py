@@ -55,7 +55,7 @@ def largest(values: Floats) -> float:
 def conservation(
     potential_energy: Floats, kinetic_energy: Floats, time_fs: Floats, n_atoms: int
 ) -> dict[str, float | None]:
-    """Return how well a constant-energy run kept its energy, under the names of `records.METRICS`.
+    """Return how well a constant-energy run kept its energy, under the names of `metrics.METRICS`.
 
     `energy_drift_meV_per_atom_per_ps` is the least-squares slope of kinetic plus potential energy: zero for exact
     dynamics, and blind to a drift that reverses. `energy_rms_meV_per_atom` is the RMS about that line: the integrator's
@@ -86,7 +86,7 @@ def conservation(
 def true_energy(
     reference_energy: Floats, kinetic_energy: Floats, time_fs: Floats, n_atoms: int
 ) -> dict[str, float | None]:
-    """Return how the *true* total energy moved along a run, under the names of `records.METRICS`.
+    """Return how the *true* total energy moved along a run, under the names of `metrics.METRICS`.
 
     dE_true(t) = [E_kin + V_ref](t) - [E_kin + V_ref](0) (arXiv 2308.11305): exact dynamics on the reference surface
     keeps it at zero, up to the integrator's error; a model can conserve its own energy while this one wanders.

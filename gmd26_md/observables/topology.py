@@ -108,7 +108,7 @@ class TopologyReport:
         return all(event is None for event in events) and not self.graph_changed
 
     def metrics(self) -> dict[str, float | None]:
-        """Return the times of the events under the names of `records.METRICS`; None: did not happen."""
+        """Return the times of the events under the names of `metrics.METRICS`; None: did not happen."""
         named = {
             "bond_broken_at_ps": self.bond_broken,
             "bond_broken_by_radii_at_ps": self.bond_broken_by_radii,

@@ -59,7 +59,7 @@ class Outcome:
     relaxation
         The path.
     metrics
-        See `records.METRICS`.
+        See `metrics.METRICS`.
     judgement
         "agrees", "moved away", "false minimum", "strained", "reacted", "not converged", or "failed".
     reason

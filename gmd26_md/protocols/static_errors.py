@@ -50,7 +50,7 @@ class Answer:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The molecule's own errors; see `records.METRICS`."""
+        """The molecule's own errors; see `metrics.METRICS`."""
         return pooled([self.sums])
 
 

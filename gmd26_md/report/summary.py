@@ -11,6 +11,7 @@ import numpy as np
 from gmd26_md.observables.errors import FrameSums, pooled_with_spread
 from gmd26_md.observables.statistics import Spread, mean_of_all, spreads
 from gmd26_md.records import SPLITS, VERDICTS, Record
+from gmd26_md.report.sections import SECTIONS
 
 TITLES = {"id": "ID", "ood": "OOD", "user": "yours"}
 ALIVE = ("faithful", "silent", "drifting", "censored")
@@ -25,16 +26,6 @@ _DYNAMIC = (
     "path_force_mae_eV_per_A",
     "path_force_mae_relative_ratio",
     "true_energy_change_max_meV_per_atom",
-)
-_RELAXATION = (
-    "converged_fraction",
-    "n_steps",
-    "rmsd_A",
-    "heavy_rmsd_A",
-    "reference_fmax_eV_per_A",
-    "reference_energy_above_minimum_eV",
-    "relaxed_on_heavy_rmsd_A",
-    "relaxed_on_energy_drop_eV",
 )
 
 
@@ -85,13 +76,19 @@ def answer(splits: dict[str, Any]) -> str:
         parts.append("faithful " + _by_split(tested, "verdicts", "faithful"))
         others = [f"{v} {counts[v]}" for v in VERDICTS if v != "faithful" and counts[v]]
         parts.append(", ".join(others) or "nothing else")
-    for start in sorted({start for found in splits.values() for start in found.get("relaxation", {})}):
-        relaxed = {s: found["relaxation"][start] for s, found in splits.items() if start in found.get("relaxation", {})}
-        parts.append(f"relaxed from the {start}, agrees " + _by_split(relaxed, "judgements", "agrees"))
+    for heading in headings(splits):
+        judged = {s: found["judged"][heading] for s, found in splits.items() if heading in found["judged"]}
+        good = next(iter(judged.values()))["good"]
+        parts.append(f"{heading}, {good} " + _by_split(judged, "judgements", good))
     if not parts:
         errors = {s: f["static_errors"]["force_mae_eV_per_A"]["value"] for s, f in splits.items() if _has_errors(f)}
         parts = ["force MAE " + ", ".join(f"{value:.4f} eV/Å {TITLES[s]}" for s, value in errors.items())]
     return "; ".join(parts)
+
+
+def headings(splits: dict[str, Any]) -> list[str]:
+    """Return the headings of the sections that any split has."""
+    return sorted({heading for found in splits.values() for heading in found["judged"]})
 
 
 def _by_split(found: dict[str, Any], counts: str, name: str) -> str:
@@ -113,11 +110,12 @@ def _settings(records: Sequence[Record]) -> dict[str, Any]:
 def _failed(record: Record) -> bool:
     if record.protocol == "stability":
         return record.verdict != "faithful"
-    return record.protocol == "relaxation" and _judgement(record) != "agrees"
+    section = SECTIONS.get(record.protocol)
+    return section is not None and _judgement(record) != section.good
 
 
 def _judgement(record: Record) -> str:
-    """Return how a relaxation was judged: its verdict where it could not be made, else as its reason begins."""
+    """Return how a record was judged: its verdict where it could not be made, else as its reason begins."""
     return record.verdict or record.reason.split(":")[0]
 
 
@@ -128,20 +126,23 @@ def _any(records: Sequence[Record], split: str) -> bool:
 def _split(records: list[Record], static: dict[str, np.ndarray]) -> dict[str, Any]:
     runs = [r for r in records if r.protocol == "stability"]
     errors = [r for r in records if r.protocol == "static-errors"]
-    relaxed = [r for r in records if r.protocol == "relaxation"]
-    found: dict[str, Any] = {"n_molecules": len({r.molecule for r in records})}
+    found: dict[str, Any] = {"n_molecules": len({r.molecule for r in records}), "judged": {}}
     tables = [FrameSums(static[_slug(r)]) for r in errors if _slug(r) in static]
     if tables:
         found["static_errors"] = {k: _spread(v) for k, v in pooled_with_spread(tables).items()}
     if runs:
         found["stability"] = _stability(runs)
-    for start in sorted({str(r.settings["start"]) for r in relaxed}):
-        chosen = [r for r in relaxed if r.settings["start"] == start]
-        found.setdefault("relaxation", {})[start] = {
-            "n_runs": len(chosen),
-            "judgements": dict(Counter(_judgement(r) for r in chosen)),
-            "metrics": _means(chosen, _RELAXATION),
-        }
+    for protocol, section in SECTIONS.items():
+        mine = [r for r in records if r.protocol == protocol]
+        for heading in sorted({section.title.format(**r.settings) for r in mine}):
+            chosen = [r for r in mine if section.title.format(**r.settings) == heading]
+            found["judged"][heading] = {
+                "protocol": protocol,
+                "good": section.good,
+                "n_runs": len(chosen),
+                "judgements": dict(Counter(_judgement(r) for r in chosen)),
+                "metrics": _means(chosen, tuple(row.metric for row in section.rows)),
+            }
     return found
 
 
@@ -213,13 +214,14 @@ def _spread(spread: Spread) -> dict[str, Any]:
 
 def _failure(record: Record) -> dict[str, Any]:
     keys = ("failed_at_ps", "path_force_mae_eV_per_A", "energy_drift_meV_per_atom_per_ps")
-    start = {"start": record.settings["start"]} if record.protocol == "relaxation" else {}
-    return start | {
+    section = SECTIONS.get(record.protocol)
+    return {
+        "run": f"seed {record.seed}" if section is None else section.title.format(**record.settings),
         "protocol": record.protocol,
         "molecule": record.molecule,
         "split": record.split,
         "seed": record.seed,
-        "verdict": _judgement(record) if record.protocol == "relaxation" else record.verdict,
+        "verdict": record.verdict if section is None else _judgement(record),
         "reason": record.reason,
         "trajectory": record.trajectory,
         **{key: record.metrics.get(key) for key in keys},

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gmd26_md.records import VERDICTS
-from gmd26_md.report.summary import TITLES
+from gmd26_md.report.sections import SECTIONS
+from gmd26_md.report.summary import TITLES, headings
 
 MAX_FAILURES_SHOWN = 40
 
@@ -33,15 +34,6 @@ _DYNAMIC = (
     ("path_force_mae_eV_per_A", "force MAE along its own run, eV/Å", 4),
     ("path_force_mae_relative_ratio", "the same, relative", 3),
     ("true_energy_change_max_meV_per_atom", "true-energy change, meV/atom", 2),
-)
-_RELAXATION = (
-    ("heavy_rmsd_A", "heavy-atom RMSD to reference, Å", 3),
-    ("rmsd_A", "all-atom RMSD, Å", 3),
-    ("reference_fmax_eV_per_A", "reference force where it rests, eV/Å", 3),
-    ("reference_energy_above_minimum_eV", "reference energy above minimum, eV", 3),
-    ("relaxed_on_heavy_rmsd_A", "reference relaxes on by, Å", 3),
-    ("relaxed_on_energy_drop_eV", "and sets free, eV", 3),
-    ("n_steps", "steps", 0),
 )
 _MEANINGS = {
     "faithful": "alive, conserved, and true by the reference's labels along the run",
@@ -92,8 +84,8 @@ def _main_table(splits: dict[str, Any]) -> Table:
     if any("stability" in s for s in splits.values()):
         _stability_head(table, splits)
         _section(table, splits, "", lambda s: s.get("stability", {}).get("metrics"), _DYNAMIC)
-    for start in sorted({start for s in splits.values() for start in s.get("relaxation", {})}):
-        _relaxation(table, splits, start)
+    for heading in headings(splits):
+        _judged(table, splits, heading)
     return table
 
 
@@ -131,14 +123,16 @@ def _stability_head(table: Table, splits: dict[str, Any]) -> None:
         )
 
 
-def _relaxation(table: Table, splits: dict[str, Any], start: str) -> None:
-    """Add the judgements and the numbers of the relaxations from one start."""
-    parts = [s.get("relaxation", {}).get(start) for s in splits.values()]
-    _title(table, f"relaxed from the {start}")
+def _judged(table: Table, splits: dict[str, Any], heading: str) -> None:
+    """Add the judgements and the numbers of one section."""
+    parts = [s["judged"].get(heading) for s in splits.values()]
+    _title(table, heading)
     for judgement in sorted({j for p in parts if p for j in p["judgements"]}):
         counts = [(p["judgements"].get(judgement, 0), p["n_runs"]) if p else None for p in parts]
         _counts(table, f"  {judgement}", counts)
-    _section(table, splits, "", lambda s: s.get("relaxation", {}).get(start, {}).get("metrics"), _RELAXATION)
+    protocol = next(p["protocol"] for p in parts if p)
+    rows = tuple((row.metric, row.words, row.digits) for row in SECTIONS[protocol].rows)
+    _section(table, splits, "", lambda s: s["judged"].get(heading, {}).get("metrics"), rows)
 
 
 def _counts(table: Table, words: str, counts: Iterable[tuple[int, int] | None]) -> None:
@@ -180,9 +174,9 @@ def _failure_table(failures: list[dict[str, Any]]) -> Table:
         table.add_column(name, overflow="fold")
     for f in failures[:MAX_FAILURES_SHOWN]:
         at = f.get("failed_at_ps")
-        run = f"seed {f['seed']}" if f["protocol"] == "stability" else str(f.get("start", ""))
+        when = "-" if at is None else f"{at:.3f}"
         # Text: names and reasons may hold brackets, which rich would take for markup
-        cells = (str(f["verdict"]), str(f["molecule"]), TITLES[f["split"]], run, "-" if at is None else f"{at:.3f}")
+        cells = (str(f["verdict"]), str(f["molecule"]), TITLES[f["split"]], str(f["run"]), when)
         table.add_row(*[Text(c) for c in cells], Text(_why(f)))
     more = len(failures) - MAX_FAILURES_SHOWN
     if more > 0:

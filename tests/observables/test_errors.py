@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from gmd26_md.metrics import METRICS
 from gmd26_md.observables.errors import (
     ERROR_METRICS,
     FrameSums,
@@ -10,7 +11,6 @@ from gmd26_md.observables.errors import (
     pooled,
     pooled_with_spread,
 )
-from gmd26_md.records import METRICS
 
 
 def frames(n_frames, n_atoms, seed=0):

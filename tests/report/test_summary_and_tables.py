@@ -129,7 +129,7 @@ def test_relaxations_are_judged_in_words_and_those_not_made_are_counted():
     records = [relaxed("a", "agrees"), relaxed("b", "moved away"), relaxed("c", "no element", verdict="unsupported")]
     summary = summarise(records, {})
     assert summary["answer"] == "relaxed from the structure, agrees 1 of 3 ID"
-    assert summary["splits"]["id"]["relaxation"]["structure"]["judgements"] == {
+    assert summary["splits"]["id"]["judged"]["relaxed from the structure"]["judgements"] == {
         "agrees": 1, "moved away": 1, "unsupported": 1,
     }  # fmt: skip
     assert [f["verdict"] for f in summary["failures"]] == ["moved away", "unsupported"]

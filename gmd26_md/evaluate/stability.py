@@ -1,57 +1,24 @@
-"""The straight line: model x molecules x protocol -> raw files -> records.
-
-What is finished is in the run folder and never done again; a molecule that fails is a record and stops nothing.
-"""
+"""Stability: dynamics with the model, labels beside it, a verdict a run."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gmd26_md.dynamics.engine import Progress, Run
-from gmd26_md.dynamics.relax import Relaxation
+from gmd26_md.evaluate.common import Show, quiet, refused
 from gmd26_md.observables.verdict import Evidence, Thresholds, judge
-from gmd26_md.protocols import relaxation, stability, static_errors
+from gmd26_md.protocols import stability
 from gmd26_md.protocols.cases import Case
-from gmd26_md.question import Question, reference_of
+from gmd26_md.question import Question
 from gmd26_md.records import Record
 from gmd26_md.reference.beside import LabelsBeside
 from gmd26_md.reference.labels import Labels
 from gmd26_md.run_folder import RunFolder
 
-__all__ = ["Question", "measure_relaxation", "measure_stability", "measure_static_errors", "reference_of"]
-
 log = logging.getLogger(__name__)
-
-Show = Callable[[float, str], None]
-"""Called with the fraction done and words for the rest of the line."""
-
-_RELAX_AT_ONCE = 64  # molecules whose relaxations a kill may cost
-
-
-def quiet(fraction: float, words: str) -> None:
-    """Show nothing."""
-
-
-def measure_static_errors(question: Question, folder: RunFolder, n_frames: int, show: Show = quiet) -> None:
-    """Measure static errors where reference frames are at hand, one record a molecule."""
-    settings = {"n_frames": n_frames}
-    recorded = {r.key for r in folder.records()}
-    have = set(folder.static_tables())
-    keys = {c.slug: question.key(c, "static-errors", settings, 0) for c in question.cases}
-    todo = [c for c in question.cases if c.frames is not None and question.knows(c)]
-    todo = [c for c in todo if keys[c.slug] not in recorded or c.slug not in have]
-    for index, case in enumerate(todo):
-        began = time.monotonic()
-        show(index / len(todo), f"static errors: {case.name}")
-        for answer in static_errors.run(question.subject.provider, [case]):
-            folder.write_static(case.slug, answer.sums.table)  # before the record: a record says that all is there
-            cost = {"wall_s": time.monotonic() - began, "n_energy_calls": len(answer.sums.table)}
-            if keys[case.slug] not in recorded:
-                folder.add(question.record(case, "static-errors", settings, metrics=dict(answer.metrics), cost=cost))
 
 
 def measure_stability(
@@ -127,7 +94,7 @@ class _Stability:
                 if refusal is None:
                     found.append((case, seed))
                 else:
-                    self.folder.add(_refused(self.question, case, "stability", asked, seed, refusal))
+                    self.folder.add(refused(self.question, case, "stability", asked, seed, refusal))
         return found
 
     @property
@@ -176,89 +143,3 @@ class _Stability:
             reason=verdict.reason,
             trajectory=None if path is None else str(path.relative_to(self.folder.path)),
         )
-
-
-def measure_relaxation(
-    question: Question, folder: RunFolder, settings: relaxation.Settings, reference: str, show: Show = quiet
-) -> None:
-    """Relax every case from every start that has no record yet."""
-    for position, start in enumerate(relaxation.STARTS):
-        asked = asdict(settings) | {"start": start, "reference": reference}
-        done = {r.key for r in folder.records()}
-        runnable = []
-        for case in question.cases:
-            if question.key(case, "relaxation", asked, 0) in done:
-                continue
-            refusal = question.refusal(case)
-            if refusal is None:
-                runnable.append(case)
-            else:
-                folder.add(_refused(question, case, "relaxation", asked, 0, refusal))
-        groups = [runnable[i : i + _RELAX_AT_ONCE] for i in range(0, len(runnable), _RELAX_AT_ONCE)]
-        for index, group in enumerate(groups):
-            part = _part(_part(show, position, len(relaxation.STARTS)), index, len(groups))
-            _relax_together(question, folder, settings, asked, group, part)
-
-
-def _relax_together(
-    question: Question,
-    folder: RunFolder,
-    settings: relaxation.Settings,
-    asked: dict[str, Any],
-    cases: list[Case],
-    show: Show,
-) -> None:
-    """Relax the cases, label where they stop, and write their records."""
-    began = time.monotonic()
-    start = str(asked["start"])
-    found = relaxation.run(
-        question.subject.provider,
-        cases,
-        settings,
-        start=start,
-        on_progress=lambda n, left: show(n / settings.max_steps, f"relaxing from the {start}: {left} still move"),
-    )
-    views = relaxation.ask_reference(found, str(asked["reference"]))
-    n_atoms = sum(len(c.numbers) for c in cases)
-    wall = time.monotonic() - began
-    for case, path, seen in zip(cases, found, views, strict=True):
-        target = folder.trajectory_path(f"{case.slug}-from-{start}")
-        path.path.write(target)
-        metrics, reason, verdict = _relaxed(case, start, path, seen, settings)
-        folder.add(
-            question.record(
-                case,
-                "relaxation",
-                asked,
-                metrics=metrics,
-                verdict=verdict,
-                reason=reason,
-                cost={"wall_s": wall * len(case.numbers) / n_atoms, "n_energy_calls": path.n_steps + 1},
-                trajectory=str(target.relative_to(folder.path)),
-            )
-        )
-
-
-def _relaxed(
-    case: Case, start: str, path: Relaxation, seen: relaxation.SeenByReference, settings: relaxation.Settings
-) -> tuple[dict[str, Any], str, str | None]:
-    """Return metrics, reason and verdict of a relaxation; its reason begins with the judgement."""
-    try:
-        outcome = relaxation.analyse(case, start, path, seen, settings)
-    except Exception as problem:  # it concerns one molecule, and is its record
-        log.warning("%s: analysis failed", case.name, exc_info=True)
-        return {}, f"analysis failed, {type(problem).__name__}: {problem}", "error"
-    return outcome.metrics, f"{outcome.judgement}: {outcome.reason}", None
-
-
-def _refused(
-    question: Question, case: Case, protocol: str, settings: dict[str, Any], seed: int, refusal: Evidence
-) -> Record:
-    """Return the record of a run that cannot be made."""
-    verdict = judge(refusal, Thresholds())
-    return question.record(case, protocol, settings, seed=seed, verdict=verdict.name, reason=verdict.reason)
-
-
-def _part(show: Show, index: int, n_parts: int) -> Show:
-    """Return a `Show` for one of several equal parts of the work."""
-    return lambda fraction, words: show((index + fraction) / n_parts, words)

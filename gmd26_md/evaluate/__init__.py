@@ -1,0 +1,11 @@
+"""The straight line: model x molecules x protocol -> raw files -> records. A file a protocol.
+
+What is finished is in the run folder and never done again; a molecule that fails is a record and stops nothing.
+"""
+
+from gmd26_md.evaluate.relaxation import measure_relaxation
+from gmd26_md.evaluate.stability import measure_stability
+from gmd26_md.evaluate.static_errors import measure_static_errors
+from gmd26_md.question import Question, reference_of
+
+__all__ = ["Question", "measure_relaxation", "measure_stability", "measure_static_errors", "reference_of"]

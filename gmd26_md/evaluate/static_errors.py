@@ -1,0 +1,28 @@
+"""Static errors where reference frames are at hand, one record a molecule."""
+
+from __future__ import annotations
+
+import time
+
+from gmd26_md.evaluate.common import Show, quiet
+from gmd26_md.protocols import static_errors
+from gmd26_md.question import Question
+from gmd26_md.run_folder import RunFolder
+
+
+def measure_static_errors(question: Question, folder: RunFolder, n_frames: int, show: Show = quiet) -> None:
+    """Measure static errors where reference frames are at hand, one record a molecule."""
+    settings = {"n_frames": n_frames}
+    recorded = {r.key for r in folder.records()}
+    have = set(folder.static_tables())
+    keys = {c.slug: question.key(c, "static-errors", settings, 0) for c in question.cases}
+    todo = [c for c in question.cases if c.frames is not None and question.knows(c)]
+    todo = [c for c in todo if keys[c.slug] not in recorded or c.slug not in have]
+    for index, case in enumerate(todo):
+        began = time.monotonic()
+        show(index / len(todo), f"static errors: {case.name}")
+        for answer in static_errors.run(question.subject.provider, [case]):
+            folder.write_static(case.slug, answer.sums.table)  # before the record: a record says that all is there
+            cost = {"wall_s": time.monotonic() - began, "n_energy_calls": len(answer.sums.table)}
+            if keys[case.slug] not in recorded:
+                folder.add(question.record(case, "static-errors", settings, metrics=dict(answer.metrics), cost=cost))
