@@ -5,6 +5,8 @@ FOLDER/run.json            the question: model, molecules, settings
        summary.json        what the records come to
        table.txt           the same for people
        trajectories/       extended XYZ that ASE opens
+       labels/             frames of the model's own runs with the reference's energies and forces: training data
+       failures/           the last frames on the way to what went wrong, to be labelled
        static/             errors by frame, for pooling
        at-work/                     the runs at work, while there are some: the engine's state and their frames
 """
@@ -51,7 +53,11 @@ class RunFolder:
 
     def trajectory_path(self, key: str) -> Path:
         """Return where the raw trajectory of a run lies."""
-        return self.path / "trajectories" / f"{key}.extxyz"
+        return self.frames_path("trajectories", key)
+
+    def frames_path(self, kind: str, key: str) -> Path:
+        """Return where frames of a run lie; `kind` is "trajectories", "labels" or "failures"."""
+        return self.path / kind / f"{key}.extxyz"
 
     def write_static(self, slug: str, table: np.ndarray) -> None:
         """Keep a molecule's static errors by frame (`FrameSums.table`)."""

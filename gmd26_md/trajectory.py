@@ -94,7 +94,7 @@ class Trajectory:
         """Number of frames."""
         return int(self.time_fs.size)
 
-    def part(self, frames: slice) -> Trajectory:
+    def part(self, frames: slice | NDArray[np.integer]) -> Trajectory:
         """Return the trajectory of some frames (at least one), with the same info."""
         velocities = None if self.velocities is None else self.velocities[frames]
         return Trajectory(

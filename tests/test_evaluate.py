@@ -10,13 +10,16 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 
 from gmd26_md import evaluate, tasks
+from gmd26_md.calculators import load_calculator
 from gmd26_md.observables.verdict import Thresholds
-from gmd26_md.protocols import stability
+from gmd26_md.protocols import stability, stability_analysis
 from gmd26_md.protocols.cases import cases_of_task
 from gmd26_md.protocols.subject import open_subject
 from gmd26_md.question import Question
@@ -86,7 +89,7 @@ def question(tiny_model, frames_folder):
 @pytest.fixture
 def settings():
     return stability.Settings(
-        temperature_K=1.0, thermalise_ps=0.0, nve_ps=0.005, save_every_fs=1.0, n_label_frames=2, reference="gfn2-xtb"
+        temperature_K=1.0, thermalise_ps=0.0, run_ps=0.005, save_every_fs=1.0, n_label_frames=2, reference="gfn2-xtb"
     )
 
 
@@ -143,17 +146,23 @@ def test_a_molecule_that_explodes_leaves_the_others_as_they_were(question, setti
     assert ill[1].metrics == well[0].metrics
     assert ill[0].metrics["failed_at_ps"] == pytest.approx(0.002, abs=1e-9)  # the fourth step of 0.5 fs
     assert ill[0].trajectory is not None
+    ase.io.read(tmp_path / "sick" / ill[0].evidence["last_frames"], ":")
+    training = ase.io.read(tmp_path / "well" / well[0].evidence["labels"], ":")
+    assert len(training) == settings.n_label_frames
+    reference = load_calculator("gfn2-xtb")
+    again = reference.get_forces(Atoms(training[1].numbers, training[1].positions))
+    assert np.abs(training[1].get_forces() - again).max() < 1e-4  # another start of the same self-consistent field
 
 
 def test_an_analysis_that_fails_is_that_molecules_record_only(question, settings, tmp_path, monkeypatch):
-    analyse = stability.analyse
+    analyse = stability_analysis.analyse
 
-    def stumbles(case, *rest):
-        if case.slug == "ethanoic-acid":
+    def stumbles(order, *rest):
+        if order.case.slug == "ethanoic-acid":
             raise np.linalg.LinAlgError("SVD did not converge")
-        return analyse(case, *rest)
+        return analyse(order, *rest)
 
-    monkeypatch.setattr(stability, "analyse", stumbles)
+    monkeypatch.setattr(stability_analysis, "analyse", stumbles)
     folder = folder_for(question, tmp_path / "run")
     evaluate.measure_stability(question, folder, settings, Thresholds())
     assert [r.verdict for r in folder.records()] == ["error", "silent"]

@@ -109,7 +109,7 @@ def test_the_presets_in_the_page_are_the_presets():
 
     page = (ROOT / "docs" / "protocols" / "stability.md").read_text(encoding="utf-8")
     for name, s in PRESETS.items():
-        row = f"| {name} | {s.thermalise_ps:g} ps | {s.nve_ps:g} ps | {s.n_seeds} | {s.n_label_frames} |"
+        row = f"| {name} | {s.thermalise_ps:g} ps | {s.run_ps:g} ps | {s.n_seeds} | {s.n_label_frames} |"
         assert row in page
 
 

@@ -13,11 +13,12 @@ from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, NOT_NEGATIVE, POSITIV
 @click.command(short_help="Run dynamics with a model: alive, conserved, true?")
 @model_options
 @click.option("--preset", default="quick", show_default=True, help="quick, standard or thorough.")
-@click.option("--temperature-K", type=POSITIVE, default=None, help="Of the thermalisation.")
+@click.option("--temperature-K", "temperatures", type=POSITIVE, multiple=True, help="Of the runs; may be repeated.")
+@click.option("--ensemble", "ensembles", multiple=True, help="nve (the default) or nvt; may be repeated.")
 @click.option("--timestep-fs", type=POSITIVE, default=None)
 @click.option("--thermalise-ps", type=NOT_NEGATIVE, default=None, help="Langevin dynamics before the run proper.")
 @click.option("--friction-per-fs", type=NOT_NEGATIVE, default=None)
-@click.option("--nve-ps", type=POSITIVE, default=None, help="Constant-energy dynamics.")
+@click.option("--run-ps", "--nve-ps", type=POSITIVE, default=None, help="Length of the run proper.")
 @click.option("--save-every-fs", type=POSITIVE, default=None, help="Between frames.")
 @click.option("--n-seeds", type=AT_LEAST_ONE, default=None, help="Runs a molecule.")
 @click.option("--seed", type=COUNT, default=None, help="The first seed.")
@@ -31,6 +32,8 @@ from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, NOT_NEGATIVE, POSITIV
 def command(
     asked: Asked,
     preset: str,
+    temperatures: tuple[float, ...],
+    ensembles: tuple[str, ...],
     n_static_frames: int,
     max_drift_mev_per_atom_per_ps: float | None,
     max_force_ratio: float | None,
@@ -41,7 +44,8 @@ def command(
 ) -> None:
     """Thermalise, run at constant energy, and judge: alive, conserved, and true by the reference's labels.
 
-    Every setting of the preset can be overridden. A killed run goes on when the same command is given again.
+    Every setting of the preset can be overridden. Several temperatures, and both ensembles, are run in one batch. A
+    killed run goes on when the same command is given again.
     """
     from dataclasses import asdict, replace
 
@@ -50,8 +54,11 @@ def command(
     from gmd26_md.observables.verdict import Thresholds
     from gmd26_md.protocols import stability
 
-    changed["temperature_K"] = changed.pop("temperature_k")
-    settings = stability.preset(preset, **changed)
+    variants = [
+        stability.preset(preset, temperature_K=temperature_K, ensemble=ensemble, **changed)
+        for temperature_K in dict.fromkeys(temperatures or (None,))
+        for ensemble in dict.fromkeys(ensembles or (None,))
+    ]
     given = {
         "drift_max_meV_per_atom_per_ps": max_drift_mev_per_atom_per_ps,
         "force_ratio_max": max_force_ratio,
@@ -60,9 +67,14 @@ def command(
     thresholds = replace(Thresholds(), **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     with bar("stability", silent=asked.quiet) as show:
         question = ask(asked, n_frames=n_static_frames or None, show=show, reference=reference)
-        settings = replace(settings, reference=evaluate.reference_of(question.subject, reference))
-        wanted = {"stability": asdict(settings), "thresholds": asdict(thresholds), "n_static_frames": n_static_frames}
+        level = evaluate.reference_of(question.subject, reference)
+        variants = [replace(v, reference=level) for v in variants]
+        wanted = {
+            "stability": [asdict(v) for v in variants],
+            "thresholds": asdict(thresholds),
+            "n_static_frames": n_static_frames,
+        }
         folder = open_folder(asked, question, "stability", wanted)
         evaluate.measure_static_errors(question, folder, n_static_frames, show)
-        evaluate.measure_stability(question, folder, settings, thresholds, minutes=minutes, show=show)
+        evaluate.measure_stability(question, folder, variants, thresholds, minutes=minutes, show=show)
     finish(asked, question, folder)

@@ -51,6 +51,7 @@ def examine(
     labels: Labels | None = None,
     n_dof: int | None = None,
     constant_energy_from: int = 0,
+    constant_energy: bool = True,
     exploded_at_ps: float | None = None,
     sightings: Sequence[Sighting] = (),
     thresholds: Thresholds | None = None,
@@ -75,10 +76,12 @@ def examine(
         Reference labels along the run, None where there are none: the truth is then not examined.
     n_dof
         Degrees of freedom for the temperature of the part at constant energy; by default 3N-6, 3N-5 for a molecule
-        whose first frame is linear, at least 1. The thermostat before it heats all 3N.
+        whose first frame is linear, at least 1. A thermostat, before it or throughout, heats all 3N.
     constant_energy_from
-        First frame of the part at constant energy; the frames before it are thermalisation, in which a failure
+        First frame of the run proper; the frames before it are thermalisation, in which a failure
         counts but energy is not conserved. Labels belong to the part after. Past the last frame: it never began.
+    constant_energy
+        Whether the run proper is at constant energy. If not, conservation and the true energy are None.
     exploded_at_ps
         When the integrator itself met a number that is not finite, or too much heat, which may fall between frames.
     sightings
@@ -89,14 +92,17 @@ def examine(
     broken_numbers = first_nonfinite(trajectory)
     topology = examine_topology(graph, trajectory.positions, trajectory.time_fs, limits.topology)
     topology = with_sightings(topology, graph, sightings, limits.topology)
-    dof = internal_degrees_of_freedom(trajectory) if n_dof is None else n_dof
+    free = internal_degrees_of_freedom(trajectory) if constant_energy else 3 * trajectory.n_atoms
+    dof = free if n_dof is None else n_dof
     heat = _temperature(trajectory, dof, constant_energy_from, limits.temperature_limit_K(target_temperature_K, dof))
     if exploded_at_ps is not None and broken_numbers is None and heat["too_hot_at_ps"] is not None:
         heat["too_hot_at_ps"] = min(heat["too_hot_at_ps"], exploded_at_ps)
     elif exploded_at_ps is not None:
         broken_numbers = _between_frames(broken_numbers, exploded_at_ps)
-    energy = _conservation(trajectory, constant_energy_from)
+    energy = _conservation(trajectory, constant_energy_from if constant_energy else trajectory.n_frames)
     truth = _truth(trajectory, labels)
+    if not constant_energy:
+        truth |= dict.fromkeys(true_energy(np.zeros(1), np.zeros(1), np.zeros(1), 1))
     evidence = Evidence(
         asked_ps=asked_ps,
         reached_ps=reached,
@@ -114,6 +120,7 @@ def examine(
         force_ratio=truth["path_force_mae_relative_ratio"],
         true_energy_change_max_meV_per_atom=truth["true_energy_change_max_meV_per_atom"],
         n_reference_labels=0 if labels is None else len(labels.frames),
+        constant_energy=constant_energy,
     )
     nonfinite_at = None if broken_numbers is None else broken_numbers.at_ps
     times = {"nonfinite_at_ps": nonfinite_at, "too_hot_at_ps": heat["too_hot_at_ps"]}

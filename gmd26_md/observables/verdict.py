@@ -111,6 +111,9 @@ class Evidence:
         Largest |dE_true|.
     n_reference_labels
         Frames of the run that carry reference labels; 0: truth was not examined.
+    constant_energy
+        Whether the run was at constant energy. Under a thermostat neither the model's energy nor the true one is
+        conserved, and both are left unasked.
     """
 
     unsupported: str | None = None
@@ -131,6 +134,7 @@ class Evidence:
     force_ratio: float | None = None
     true_energy_change_max_meV_per_atom: float | None = None
     n_reference_labels: int = 0
+    constant_energy: bool = True
 
     @property
     def complete(self) -> bool:
@@ -249,7 +253,9 @@ Checks = Iterator[tuple[str, float | None, float, str]]
 
 
 def _conservation(evidence: Evidence, limits: Thresholds) -> Checks:
-    """Yield name, value, limit and unit of the checks of the model's own energy."""
+    """Yield name, value, limit and unit of the checks of the model's own energy; none under a thermostat."""
+    if not evidence.constant_energy:
+        return
     drift = evidence.energy_drift_meV_per_atom_per_ps
     yield "energy_drift", drift, limits.drift_max_meV_per_atom_per_ps, "meV/atom/ps"
     yield "energy_rms", evidence.energy_rms_meV_per_atom, limits.energy_rms_max_meV_per_atom, "meV/atom"
@@ -262,8 +268,10 @@ def _conservation(evidence: Evidence, limits: Thresholds) -> Checks:
 
 
 def _truth(evidence: Evidence, limits: Thresholds) -> Checks:
-    """Yield name, value, limit and unit of the checks against the reference."""
+    """Yield name, value, limit and unit of the checks against the reference; only forces under a thermostat."""
     yield "force_ratio", evidence.force_ratio, limits.force_ratio_max, "of the mean reference force component"
+    if not evidence.constant_energy:
+        return
     change = evidence.true_energy_change_max_meV_per_atom
     yield "true_energy_change_max", change, limits.true_energy_change_max_meV_per_atom, "meV/atom"
 
@@ -301,5 +309,6 @@ def _censored(evidence: Evidence) -> Verdict | None:
 
 def _faithful(evidence: Evidence, limits: Thresholds) -> Verdict:
     """Return faithful, with the force error that allowed it."""
-    reason = f"alive to {evidence.reached_ps} ps, conserved, forces within {evidence.force_ratio:.3g} of the reference"
+    kept = "conserved, " if evidence.constant_energy else ""
+    reason = f"alive to {evidence.reached_ps} ps, {kept}forces within {evidence.force_ratio:.3g} of the reference"
     return Verdict("faithful", reason, "force_ratio", evidence.force_ratio, limits.force_ratio_max)

@@ -209,7 +209,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
 
 def _run_words(asked: dict[str, Any]) -> str:
     return (
-        f"A run: {asked['thermalise_ps']:g} ps thermalised at {asked['temperature_K']:g} K, {asked['nve_ps']:g} ps at "
+        f"A run: {asked['thermalise_ps']:g} ps thermalised at {asked['temperature_K']:g} K, {asked['run_ps']:g} ps at "
         f"constant energy, steps of {asked['timestep_fs']:g} fs; {asked['n_label_frames']} frames labelled with "
         f"{asked['reference'] or 'the training level'}."
     )

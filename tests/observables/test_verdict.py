@@ -108,6 +108,7 @@ def test_every_field_of_the_evidence_is_looked_at_by_these_tests():
         "too_hot_at_ps",
         "topology",
         "n_reference_labels",
+        "constant_energy",
     }
     assert {field.name for field in dataclasses.fields(Evidence)} == {*NUMBERS, *others}
 
@@ -188,3 +189,20 @@ def test_few_degrees_of_freedom_may_swing_further():
     # six standard deviations of chi-squared: 1 + 6 sqrt(2 / n_dof) of the target, where that is above five times
     assert limits.temperature_limit_K(300.0, 1) == pytest.approx(300.0 * (1.0 + 6.0 * 2.0**0.5))
     assert limits.temperature_limit_K(300.0, 18) == 1500.0
+
+
+def test_under_a_thermostat_energies_are_not_asked_for_and_forces_are():
+    nothing = dict.fromkeys(
+        (
+            "energy_drift_meV_per_atom_per_ps",
+            "energy_rms_meV_per_atom",
+            "energy_change_max_meV_per_atom",
+            "true_energy_change_max_meV_per_atom",
+        )
+    )
+    kept_warm = replace(GOOD, constant_energy=False, **nothing)
+    assert judge(kept_warm).name == "faithful"
+    assert "conserved" not in judge(kept_warm).reason
+    assert judge(replace(kept_warm, force_ratio=0.3)).name == "silent"
+    assert judge(replace(kept_warm, force_ratio=float("nan"))).name == "silent"
+    assert judge(replace(GOOD, **nothing)).name == "error", "at constant energy what is missing is an error"

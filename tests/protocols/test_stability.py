@@ -7,17 +7,22 @@ from gmd26_md.dynamics.engine import Noticed, Run
 from gmd26_md.errors import UserError
 from gmd26_md.observables.verdict import Thresholds
 from gmd26_md.protocols import stability
-from gmd26_md.protocols.stability import Settings, analyse, frames_to_label, joined, preset
+from gmd26_md.protocols.stability import Order, Settings, frames_to_label, joined, preset
+from gmd26_md.protocols.stability_analysis import analyse as analyse_order
 from gmd26_md.reference.labels import Labels
 from gmd26_md.trajectory import Trajectory
 
 LIMITS = Thresholds()
-SHORT = Settings(thermalise_ps=0.1, nve_ps=0.2, save_every_fs=5.0, n_label_frames=11, temperature_K=100.0)
+SHORT = Settings(thermalise_ps=0.1, run_ps=0.2, save_every_fs=5.0, n_label_frames=11, temperature_K=100.0)
 
 
 @pytest.fixture(scope="module")
 def real_run(water, springs) -> Run:
-    return next(stability.run(springs(), [(water, 0)], SHORT, LIMITS))
+    return next(stability.run(springs(), [Order(water, 0, SHORT)], LIMITS))
+
+
+def analyse(case, run, labels, settings, thresholds):
+    return analyse_order(Order(case, 0, settings), run, labels, thresholds)
 
 
 def labels_of(run, label_with_springs, settings=SHORT, force_scale=1.0, energy_ramp=0.0):
@@ -26,7 +31,7 @@ def labels_of(run, label_with_springs, settings=SHORT, force_scale=1.0, energy_r
     return Labels(energies + energy_ramp * np.linspace(0, 1, len(energies)), force_scale * forces, {})
 
 
-def made_by_hand(water, n_frames, n_bad, *, nvt_frames=1, stopped=None, stopped_at_fs=None, every_fs=5.0):
+def made_by_hand(water, n_frames, n_bad, *, n_before=1, stopped=None, stopped_at_fs=None, every_fs=5.0):
     """A run at rest that has its first bad frame after the good ones."""
 
     def part(name, n, start_fs):
@@ -40,9 +45,9 @@ def made_by_hand(water, n_frames, n_bad, *, nvt_frames=1, stopped=None, stopped_
             info={"segment": name},
         )
 
-    frames = {"nvt": part("nvt", nvt_frames, 0.0)}
+    frames = {"thermalise": part("thermalise", n_before, 0.0)}
     if n_frames:
-        nve = part("nve", n_frames, every_fs * (nvt_frames - 1))
+        nve = part("nve", n_frames, every_fs * (n_before - 1))
         for array in (nve.positions, nve.velocities, nve.energies, nve.forces):
             array[n_frames - n_bad :] = np.nan
         frames["nve"] = nve
@@ -61,10 +66,10 @@ def test_a_model_that_is_its_own_reference_is_faithful(water, real_run, label_wi
     assert judged.metrics["failed_at_ps"] is None
     assert judged.metrics["alive_ps"] == pytest.approx(0.3)
     assert judged.metrics["path_force_mae_eV_per_A"] < 1e-10
-    assert len(judged.along["time_ps"]) == 11
-    assert judged.along["time_ps"][0] == pytest.approx(0.1)
-    assert judged.along["time_ps"][-1] == pytest.approx(0.3)
-    assert max(judged.along["force_mae_eV_per_A"]) < 1e-10
+    assert len(judged.evidence["along"]["time_ps"]) == 11
+    assert judged.evidence["along"]["time_ps"][0] == pytest.approx(0.1)
+    assert judged.evidence["along"]["time_ps"][-1] == pytest.approx(0.3)
+    assert max(judged.evidence["along"]["force_mae_eV_per_A"]) < 1e-10
 
 
 @pytest.mark.parametrize("wrong", [{"force_scale": 1.5}, {"energy_ramp": 0.1}])
@@ -82,7 +87,7 @@ def test_a_constant_offset_of_the_reference_energy_is_no_fault(water, real_run, 
 def test_without_labels_nothing_is_faithful(water, real_run):
     judged = analyse(water, real_run, None, SHORT, LIMITS)
     assert judged.verdict.name == "censored"
-    assert judged.along == {}
+    assert "along" not in judged.evidence
     unlabelled = Settings(**{**SHORT.__dict__, "n_label_frames": 0})
     assert frames_to_label(real_run, unlabelled).size == 0
     assert analyse(water, real_run, None, unlabelled, LIMITS).verdict.name == "censored"
@@ -95,7 +100,7 @@ def test_labels_that_the_reference_failed_to_give_are_not_passed_over(water, rea
 
 
 def test_fifty_good_and_fifty_nan_frames_are_not_stable(water):
-    settings = Settings(thermalise_ps=0.0, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    settings = Settings(thermalise_ps=0.0, run_ps=0.495, save_every_fs=5.0, n_label_frames=11)
     good, bad = made_by_hand(water, 100, 0), made_by_hand(water, 100, 50)
     assert analyse(water, good, perfect(good, settings), settings, LIMITS).verdict.name == "faithful"
     judged = analyse(water, bad, perfect(bad, settings), settings, LIMITS)
@@ -105,7 +110,7 @@ def test_fifty_good_and_fifty_nan_frames_are_not_stable(water):
 
 
 def test_an_explosion_between_frames_counts_though_no_frame_shows_it(water):
-    settings = Settings(thermalise_ps=0.0, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    settings = Settings(thermalise_ps=0.0, run_ps=0.495, save_every_fs=5.0, n_label_frames=11)
     run = made_by_hand(water, 60, 0, stopped="exploded", stopped_at_fs=297.5)
     judged = analyse(water, run, perfect(run, settings), settings, LIMITS)
     assert judged.verdict.name == "exploded"
@@ -113,7 +118,7 @@ def test_an_explosion_between_frames_counts_though_no_frame_shows_it(water):
 
 
 def test_an_explosion_during_thermalisation_counts(water):
-    run = made_by_hand(water, 0, 0, nvt_frames=10, stopped="exploded", stopped_at_fs=44.0)
+    run = made_by_hand(water, 0, 0, n_before=10, stopped="exploded", stopped_at_fs=44.0)
     assert frames_to_label(run, SHORT).size == 0
     judged = analyse(water, run, None, SHORT, LIMITS)
     assert judged.verdict.name == "exploded"
@@ -130,32 +135,32 @@ def test_a_calculator_that_raised_is_an_error_with_its_words(water):
 
 
 def test_a_run_cut_by_the_clock_is_censored_and_one_that_failed_before_is_not(water):
-    settings = Settings(thermalise_ps=0.0, nve_ps=5.0, save_every_fs=5.0, n_label_frames=11)
+    settings = Settings(thermalise_ps=0.0, run_ps=5.0, save_every_fs=5.0, n_label_frames=11)
     cut = made_by_hand(water, 60, 0, stopped="censored", stopped_at_fs=295.0)
     assert analyse(water, cut, perfect(cut, settings), settings, LIMITS).verdict.name == "censored"
     failed = made_by_hand(water, 60, 5, stopped="censored", stopped_at_fs=295.0)
     assert analyse(water, failed, perfect(failed, settings), settings, LIMITS).verdict.name == "exploded"
-    early = made_by_hand(water, 0, 0, nvt_frames=10, stopped="censored", stopped_at_fs=45.0)
+    early = made_by_hand(water, 0, 0, n_before=10, stopped="censored", stopped_at_fs=45.0)
     assert analyse(water, early, None, settings, LIMITS).verdict.name == "censored"
 
 
 def test_a_run_that_ended_early_without_a_word_is_an_error(water):
-    settings = Settings(thermalise_ps=0.0, nve_ps=5.0, save_every_fs=5.0, n_label_frames=11)
+    settings = Settings(thermalise_ps=0.0, run_ps=5.0, save_every_fs=5.0, n_label_frames=11)
     run = made_by_hand(water, 60, 0)
     assert analyse(water, run, perfect(run, settings), settings, LIMITS).verdict.name == "error"
 
 
 def test_energy_that_is_not_conserved_is_drifting(water):
-    settings = Settings(thermalise_ps=0.0, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    settings = Settings(thermalise_ps=0.0, run_ps=0.495, save_every_fs=5.0, n_label_frames=11)
     run = made_by_hand(water, 100, 0)
     run.frames["nve"].energies[:] += np.linspace(0.0, 0.3, 100)  # 100 meV/atom
     assert analyse(water, run, perfect(run, settings), settings, LIMITS).verdict.name == "drifting"
 
 
 def test_energy_need_not_be_conserved_in_the_thermalisation(water):
-    settings = Settings(thermalise_ps=0.1, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
-    run = made_by_hand(water, 100, 0, nvt_frames=21)
-    run.frames["nvt"].energies[:20] += 5.0
+    settings = Settings(thermalise_ps=0.1, run_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    run = made_by_hand(water, 100, 0, n_before=21)
+    run.frames["thermalise"].energies[:20] += 5.0
     assert analyse(water, run, perfect(run, settings), settings, LIMITS).verdict.name == "faithful"
 
 
@@ -168,21 +173,21 @@ def test_the_first_and_the_last_frame_are_labelled(water, n_label_frames):
     assert np.ptp(np.diff(chosen)) <= 1
 
 
-@pytest.mark.parametrize("nve_ps", [0.2, 0.2015])
-def test_the_frames_to_label_are_announced_while_the_run_goes_on(water, springs, nve_ps):
-    settings = Settings(**{**SHORT.__dict__, "nve_ps": nve_ps})
+@pytest.mark.parametrize("run_ps", [0.2, 0.2015])
+def test_the_frames_to_label_are_announced_while_the_run_goes_on(water, springs, run_ps):
+    settings = Settings(**{**SHORT.__dict__, "run_ps": run_ps})
     seen = []
-    runs = stability.run(springs(), [(water, 0)], settings, LIMITS, on_label_frame=lambda *one: seen.append(one))
+    runs = stability.run(springs(), [Order(water, 0, settings)], LIMITS, on_label_frame=lambda *one: seen.append(one))
     run = next(runs)
     assert [one[1] for one in seen] == frames_to_label(run, settings).tolist()
-    assert {one[0] for one in seen} == {"water-seed0"}
+    assert {one[0] for one in seen} == {"water-100K-nve-seed0"}
     for _, index, numbers, positions in seen:
         assert np.array_equal(numbers, water.numbers)
         assert np.array_equal(positions, run.frames["nve"].positions[index])
 
 
 def test_a_bond_that_breaks_and_heals_between_frames_is_broken(water):
-    settings = Settings(thermalise_ps=0.0, nve_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    settings = Settings(thermalise_ps=0.0, run_ps=0.495, save_every_fs=5.0, n_label_frames=11)
     run = made_by_hand(water, 100, 0)
     assert analyse(water, run, perfect(run, settings), settings, LIMITS).verdict.name == "faithful"
     run.noticed["bond_broken"] = Noticed("bond_broken", 122.5, (0, 1), 1.6)
@@ -200,18 +205,18 @@ def test_a_run_that_never_began_is_censored(water):
 
 
 def test_a_joined_run_has_all_frames_in_order(water):
-    run = made_by_hand(water, 7, 2, nvt_frames=4)
+    run = made_by_hand(water, 7, 2, n_before=4)
     whole = joined(run)
     assert whole.n_frames == 11
     assert (np.diff(whole.time_fs) >= 0).all()
-    assert whole.info["n_frames_by_segment"] == {"nvt": 4, "nve": 7}
+    assert whole.info["n_frames_by_segment"] == {"thermalise": 4, "nve": 7}
     assert whole.velocities.shape == (11, 3, 3)
 
 
 def test_every_seed_is_another_run_and_the_same_seed_the_same(water, springs):
-    runs = list(stability.run(springs(), [(water, 0), (water, 1)], SHORT, LIMITS))
-    again = next(stability.run(springs(), [(water, 1)], SHORT, LIMITS))
-    assert [run.key for run in runs] == ["water-seed0", "water-seed1"]
+    runs = list(stability.run(springs(), [Order(water, 0, SHORT), Order(water, 1, SHORT)], LIMITS))
+    again = next(stability.run(springs(), [Order(water, 1, SHORT)], LIMITS))
+    assert [run.key for run in runs] == ["water-100K-nve-seed0", "water-100K-nve-seed1"]
     assert not np.array_equal(runs[0].frames["nve"].positions, runs[1].frames["nve"].positions)
     assert np.array_equal(runs[1].frames["nve"].positions, again.frames["nve"].positions)
     assert runs[0].frames["nve"].time_fs[-1] == pytest.approx(1000 * stability.asked_ps(SHORT))
@@ -229,11 +234,11 @@ def test_a_preset_takes_what_is_changed_and_leaves_none_as_it_is():
     [
         ("temperature_K", 0.0),
         ("timestep_fs", -0.5),
-        ("nve_ps", float("nan")),
-        ("nve_ps", float("inf")),
+        ("run_ps", float("nan")),
+        ("run_ps", float("inf")),
         ("save_every_fs", 0.1),
         ("save_every_fs", 51.0),
-        ("nve_ps", 1e-4),
+        ("run_ps", 1e-4),
         ("timestep_fs", 1e-320),
         ("thermalise_ps", -1.0),
         ("friction_per_fs", 0.0),
@@ -266,3 +271,56 @@ def test_a_reference_that_fails_is_an_error_and_no_fault_of_the_model(water, rea
 def test_frames_that_fall_between_steps_are_refused():
     with pytest.raises(UserError, match=r"no multiple of timestep_fs 0.5; make it 2"):
         Settings(save_every_fs=2.2)
+
+
+def test_a_run_under_a_thermostat_is_judged_by_what_such_a_run_can_show(water, springs, label_with_springs):
+    settings = Settings(**{**SHORT.__dict__, "ensemble": "nvt"})
+    run = next(stability.run(springs(), [Order(water, 0, settings)], LIMITS))
+    assert list(run.frames) == ["thermalise", "nvt"]
+    frames = run.frames["nvt"]
+    energies, forces = label_with_springs(frames.numbers, frames.positions[frames_to_label(run, settings)])
+    judged = analyse(water, run, Labels(energies, forces, {}), settings, LIMITS)
+    assert judged.verdict.name == "faithful", judged.verdict.reason
+    assert judged.metrics["energy_drift_meV_per_atom_per_ps"] is None
+    assert judged.metrics["true_energy_change_max_meV_per_atom"] is None
+    assert analyse(water, run, Labels(energies, 1.5 * forces, {}), settings, LIMITS).verdict.name == "silent"
+
+
+def test_temperatures_and_ensembles_share_a_batch_and_keep_their_names(water, springs):
+    both = [
+        Order(water, 0, Settings(**{**SHORT.__dict__, "temperature_K": kelvin, "ensemble": ensemble}))
+        for kelvin in (50.0, 200.0)
+        for ensemble in ("nve", "nvt")
+    ]
+    runs = list(stability.run(springs(), both, LIMITS))
+    assert sorted(run.key for run in runs) == [
+        "water-200K-nve-seed0", "water-200K-nvt-seed0", "water-50K-nve-seed0", "water-50K-nvt-seed0",
+    ]  # fmt: skip
+    alone = next(stability.run(springs(), both[2:3], LIMITS))
+    together = next(run for run in runs if run.key == alone.key)
+    assert np.array_equal(alone.frames["nve"].positions, together.frames["nve"].positions)
+
+
+def test_labelled_frames_carry_the_references_forces_and_can_train(water, real_run, label_with_springs):
+    labels = labels_of(real_run, label_with_springs, force_scale=1.1)
+    judged = analyse(water, real_run, labels, SHORT, LIMITS)
+    assert np.array_equal(judged.labelled.forces, labels.forces)
+    assert np.array_equal(judged.labelled.energies, labels.energies)
+    chosen = frames_to_label(real_run, SHORT)
+    assert np.array_equal(judged.labelled.positions, real_run.frames["nve"].positions[chosen])
+    by_atom = np.array(judged.evidence["force_mae_by_atom_eV_per_A"])
+    assert by_atom.mean() == pytest.approx(judged.metrics["path_force_mae_eV_per_A"])
+    assert judged.last is None
+    assert judged.evidence["where"] is None
+
+
+def test_a_run_that_broke_keeps_its_last_frames_and_its_place(water):
+    settings = Settings(thermalise_ps=0.0, run_ps=0.495, save_every_fs=5.0, n_label_frames=11)
+    run = made_by_hand(water, 100, 0)
+    run.frames["nve"].positions[60:, 1] += 3.0
+    judged = analyse(water, run, perfect(run, settings), settings, LIMITS)
+    assert judged.verdict.name == "broken"
+    assert judged.evidence["where"]["event"] == "bond_broken"
+    assert judged.evidence["decided"]["by"] in ("bond_broken", "bond_broken_by_radii")
+    assert judged.last.time_fs[-1] == 300.0
+    assert judged.last.n_frames == 21

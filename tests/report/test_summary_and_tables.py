@@ -14,7 +14,7 @@ from gmd26_md.report.tables import render
 SETTINGS = {
     "thermalise_ps": 0.5,
     "temperature_K": 300.0,
-    "nve_ps": 2.0,
+    "run_ps": 2.0,
     "timestep_fs": 0.5,
     "n_label_frames": 21,
     "reference": "gfn2-xtb",
