@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,14 +24,15 @@ __all__ = ["Checkpoint", "MLIPCalculator", "load_calculator", "load_checkpoint",
 
 
 def load_calculator(
-    path_or_name: str | Path, device: str = "auto", dtype: str = "float64", **options: Any
+    path_or_name: str | Path | Sequence[str | Path], device: str = "auto", dtype: str = "float64", **options: Any
 ) -> MLIPCalculator:
-    """Return an ASE calculator for a checkpoint file, or for "gfn2-xtb" or "harmonic".
+    """Return an ASE calculator for a checkpoint file, for several as a committee, or for "gfn2-xtb" or "harmonic".
 
     Parameters
     ----------
     path_or_name
-        Path of a checkpoint, or the name of a calculator that needs none. A name goes before a file.
+        Path of a checkpoint, or the name of a calculator that needs none. A name goes before a file. Several paths are
+        a committee: energy and forces are the mean over its members; what each said is the calculator's `committee`.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps". "auto" takes the best that is there and knows the precision.
     dtype
@@ -41,12 +43,12 @@ def load_calculator(
     Raises
     ------
     UserError
-        If there is no such file or name, the file is no checkpoint of ours, the device is not there, or an
-        option is unknown.
+        If there is no such file or name, the file is no checkpoint of ours, the device is not there, an option is
+        unknown, or a committee has fewer than two members or one of them twice.
     """
     from gmd26_md.calculators.ase_face import MLIPCalculator
 
-    return MLIPCalculator(model=str(path_or_name), device=device, dtype=dtype, **options)
+    return MLIPCalculator(model=path_or_name, device=device, dtype=dtype, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,12 @@
 """The one ASE calculator: it keeps ASE's promises, an engine behind it computes.
 
 An engine is a function of one molecule. Three exist: a trained potential (`potential_engine`), GFN2-xTB (`gfn2_xtb`)
-and the harmonic toy (`harmonic`).
+and the harmonic toy (`harmonic`); and the mean of several (`committee`).
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -15,6 +16,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, Parameters, all_changes
 
 from gmd26_md.calculators import checkpoint_file, families
+from gmd26_md.calculators.committee import Answers, CommitteeEngine, committee_of
 from gmd26_md.calculators.molecule_checks import (
     check_molecule,
     check_neutral_closed_shell,
@@ -55,21 +57,26 @@ class Engine(Protocol):
 
 
 class MLIPCalculator(Calculator):
-    """ASE calculator for a checkpoint, or for an engine that needs none.
+    """ASE calculator for a checkpoint, for a committee of several, or for an engine that needs none.
 
     Energy, free energy and forces come from one evaluation. There is no stress: molecules have no cell. A change of
     `info["charge"]`, `info["spin"]` or `info["multiplicity"]` is a new calculation. Pickles and copies carry the path,
     the file's hash and the options; the weights are read again where they are needed. A NaN that a model returns is
     passed on as it is: whoever runs dynamics must look (the package's own engine does).
 
+    Of a committee, energy and forces are the mean over its members, which need not share family or cutoff. What each
+    said is in `committee`, not in `results`: ASE's own "energies" are those of atoms, and any name that ASE does not
+    know breaks `Atoms.get_properties` and `SinglePointCalculator(atoms, **results)`.
+
     Parameters
     ----------
     model
         Path of a checkpoint, or "gfn2-xtb", or "harmonic". A name goes before a file; write ./harmonic for the file.
+        Several paths are a committee.
     device, dtype
         See `load_calculator`.
     sha256
-        If given, the checkpoint must be this very file.
+        If given, the checkpoint must be this very file; of a committee one for each member.
     options
         The engine's own, as in its `OPTIONS`; `set` changes them, and device and dtype.
 
@@ -84,11 +91,15 @@ class MLIPCalculator(Calculator):
     discard_results_on_any_change = True
 
     def __init__(
-        self, model: str | Path, *, device: str = "auto", dtype: str = "float64", sha256: str = "", **options: Any
+        self,
+        model: str | Path | Sequence[str | Path],
+        *,
+        device: str = "auto",
+        dtype: str = "float64",
+        sha256: str | Sequence[str] = "",
+        **options: Any,
     ) -> None:
-        self._model = str(model)
-        if self._model not in families.engine_names():
-            self._model = str(_checkpoint_path(self._model))
+        self._model = _found(model)
         given = {"device": str(device), "dtype": str(dtype).removeprefix("torch."), "sha256": sha256, **options}
         self.parameters: Parameters
         super().__init__(**given)
@@ -98,6 +109,11 @@ class MLIPCalculator(Calculator):
     def device(self) -> str:
         """Where it computes: what "auto" came to."""
         return self.engine.device
+
+    @property
+    def committee(self) -> Answers | None:
+        """What each member said of the molecule that `results` are of; None where there are none, or one model only."""
+        return self.engine.answers if isinstance(self.engine, CommitteeEngine) and self.results else None
 
     def get_default_parameters(self) -> Parameters:
         """Return the defaults, the engine's own options among them."""
@@ -118,7 +134,7 @@ class MLIPCalculator(Calculator):
         allowed = self.get_default_parameters()
         for name in kwargs:
             if name not in allowed:
-                raise unknown_name(f"option of {Path(self._model).name}", name, allowed)
+                raise unknown_name(f"option of {_called(self._model)}", name, allowed)
         before = Parameters(self.parameters)
         changed: dict[str, Any] = super().set(**kwargs)
         if changed and hasattr(self, "engine"):  # ASE's own __init__ calls set, too early to build
@@ -131,7 +147,7 @@ class MLIPCalculator(Calculator):
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """Return what recreates this calculator, `MLIPCalculator(**calc.todict())`; JSON-safe."""
-        return {"model": self._model, **super().todict(skip_default=skip_default)}
+        return copy.deepcopy({"model": self._model, **super().todict(skip_default=skip_default)})  # it holds lists
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """Return what changed since the last calculation, charge and spin in `atoms.info` among it."""
@@ -169,16 +185,35 @@ class MLIPCalculator(Calculator):
     def _built_engine(self) -> Engine:
         """Return an engine made from the parameters; note the hash of a checkpoint among them."""
         parameters = self.parameters
+        device, dtype = parameters["device"], parameters["dtype"]
+        if isinstance(self._model, list):
+            engine, parameters["sha256"] = committee_of(self._model, device, dtype, parameters["sha256"])
+            return engine
         if self._model in families.engine_names():
             options = {name: parameters[name] for name in _options_of(self._model)}
-            return _named_engine(self._model, parameters["device"], parameters["dtype"], options)
+            return _named_engine(self._model, device, dtype, options)
         from gmd26_md.calculators.potential_engine import PotentialEngine
 
-        engine = PotentialEngine(
-            Path(self._model), parameters["device"], parameters["dtype"], sha256=parameters["sha256"]
-        )
-        parameters["sha256"] = engine.sha256
-        return engine
+        trained = PotentialEngine(Path(self._model), device, dtype, sha256=parameters["sha256"])
+        parameters["sha256"] = trained.sha256
+        return trained
+
+
+def _found(model: str | Path | Sequence[str | Path]) -> str | list[str]:
+    """Return the name of an engine or the absolute path of a checkpoint, or the paths of a committee, or raise."""
+    if isinstance(model, (str, Path)):
+        return str(model) if str(model) in families.engine_names() else str(_checkpoint_path(str(model)))
+    members = [str(member) for member in model]
+    if len(members) < 2:
+        raise UserError(f"a committee of {len(members)} was given; name two checkpoints or more, or one path alone.")
+    for member in members:
+        if member in families.engine_names():
+            raise UserError(f"{member} cannot be a member of a committee; only checkpoints can. Leave it out.")
+    return [str(_checkpoint_path(member)) for member in members]
+
+
+def _called(model: str | list[str]) -> str:
+    return Path(model).name if isinstance(model, str) else f"a committee of {len(model)}"
 
 
 def _checkpoint_path(model: str) -> Path:
@@ -197,9 +232,10 @@ def _checkpoint_path(model: str) -> Path:
     raise unknown_name("calculator or checkpoint", model, [*families.engine_names(), *beside])
 
 
-def _options_of(model: str) -> dict[str, Any]:
-    """Return the options of a named engine with their defaults; a checkpoint has none."""
-    return dict(families.engine_module(model).OPTIONS) if model in families.engine_names() else {}
+def _options_of(model: str | list[str]) -> dict[str, Any]:
+    """Return the options of a named engine with their defaults; checkpoints have none."""
+    named = isinstance(model, str) and model in families.engine_names()
+    return dict(families.engine_module(str(model)).OPTIONS) if named else {}
 
 
 def _named_engine(name: str, device: str, dtype: str, options: dict[str, Any]) -> Engine:
