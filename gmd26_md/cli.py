@@ -19,6 +19,7 @@ from gmd26_md.errors import UserError, unknown_name
 COMMANDS = {
     "stability": "stability",
     "relaxation": "relaxation",
+    "conservation": "conservation",
     "static-errors": "static_errors",
     "table": "table",
     "train": "train",

@@ -3,9 +3,17 @@
 What is finished is in the run folder and never done again; a molecule that fails is a record and stops nothing.
 """
 
+from gmd26_md.evaluate.conservation import measure_conservation
 from gmd26_md.evaluate.relaxation import measure_relaxation
 from gmd26_md.evaluate.stability import measure_stability
 from gmd26_md.evaluate.static_errors import measure_static_errors
 from gmd26_md.question import Question, reference_of
 
-__all__ = ["Question", "measure_relaxation", "measure_stability", "measure_static_errors", "reference_of"]
+__all__ = [
+    "Question",
+    "measure_conservation",
+    "measure_relaxation",
+    "measure_stability",
+    "measure_static_errors",
+    "reference_of",
+]

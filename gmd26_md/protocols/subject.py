@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gmd26_md.dynamics.committee_forces import CommitteeForces
 from gmd26_md.dynamics.forces import AseForces, ForceProvider, PotentialForces
 from gmd26_md.errors import UserError, unknown_name
 
+if TYPE_CHECKING:
+    from gmd26_md.calculators.checkpoint import Checkpoint
+
 ENGINES = ("auto", "batched", "ase")
+_LONGEST_NAME = 100  # characters of a committee's name, which is also that of its run folder
 
 
 @dataclass(frozen=True)
@@ -19,17 +26,17 @@ class Subject:
     Attributes
     ----------
     name
-        How reports call it: the file's stem, or the calculator's name.
+        How reports call it: the file's stem, or the calculator's name; the stems of a committee joined with "+".
     family
-        "deepset-moe", "gfn2-xtb".
+        "deepset-moe", "gfn2-xtb"; those of a committee joined with "+".
     sha256
-        Of the checkpoint file; of the name for a calculator without a file.
+        Of the checkpoint file; of the name for a calculator without a file; of the members' hashes for a committee.
     task
-        The task it was trained on, or None.
+        The task it was trained on, or None; of a committee, the one on which all its members were.
     level_of_theory
         Of its training labels.
     elements
-        Atomic numbers that it knows; None if it does not say.
+        Atomic numbers that it knows, or that every member knows; None if it does not say.
     device, dtype
         Where and in which precision it runs.
     engine
@@ -37,7 +44,11 @@ class Subject:
     provider
         Its forces.
     folder
-        Where its file lies; frames may lie beside it.
+        Where its file lies, or the first one named; frames may lie beside it.
+    path
+        The checkpoint file; None for a calculator by name, and for a committee.
+    members
+        Hashes of a committee's files, in the order of `provider.members` on the batched road; empty for one model.
     """
 
     name: str
@@ -51,18 +62,29 @@ class Subject:
     engine: str
     provider: ForceProvider
     folder: Path | None
+    path: Path | None = None
+    members: tuple[str, ...] = ()
 
 
-def open_subject(model: str, *, device: str = "auto", dtype: str = "float64", engine: str = "auto") -> Subject:
-    """Open a checkpoint file, or a calculator by name ("gfn2-xtb").
+def open_subject(
+    model: str | Sequence[str], *, device: str = "auto", dtype: str = "float64", engine: str = "auto"
+) -> Subject:
+    """Open a checkpoint file, a calculator by name ("gfn2-xtb"), or several checkpoint files as a committee.
+
+    The order of a committee's files does not matter: the same set is the same subject, to the last bit.
 
     Raises
     ------
     UserError
-        For everything that `load_calculator` refuses, and for the batched engine on a model that has no batch.
+        For everything that `load_calculator` refuses, for the batched engine on a model that has no batch, and for
+        members of a committee that were trained on labels of different levels of theory.
     """
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
+    if not isinstance(model, str):
+        if len(model) != 1:
+            return _open_committee(list(model), device, dtype, engine)
+        model = model[0]
     from gmd26_md.calculators import load_calculator
 
     if _is_named(model):  # a name goes before a file, as in `load_calculator`
@@ -99,5 +121,49 @@ def _open_checkpoint(model: str, device: str, dtype: str, engine: str) -> Subjec
         name=Path(model).stem, family=checkpoint.family, sha256=checkpoint.sha256, task=checkpoint.task or None,
         level_of_theory=checkpoint.level_of_theory, elements=frozenset(checkpoint.elements), device=str(place),
         dtype=dtype, engine="ase" if engine == "ase" else "batched", provider=provider,
-        folder=Path(model).resolve().parent,
+        folder=Path(model).resolve().parent, path=Path(model).resolve(),
     )  # fmt: skip
+
+
+def _open_committee(models: list[str], device: str, dtype: str, engine: str) -> Subject:
+    from gmd26_md.calculators import load_calculator, load_checkpoint
+    from gmd26_md.calculators.device import choose_device
+
+    place = choose_device(device, dtype)
+    load_calculator(models, device=str(place), dtype=dtype)  # refuses what is no committee
+    found = sorted((load_checkpoint(m) for m in models), key=lambda c: c.sha256)
+    _refuse_different_labels(found)
+    tasks = {c.task for c in found}
+    provider: ForceProvider
+    if engine == "ase":
+        calculator = load_calculator([str(c.path) for c in found], device=str(place), dtype=dtype)
+        provider = AseForces(lambda: calculator)
+    else:
+        provider = CommitteeForces([PotentialForces(c.potential(place, dtype)) for c in found])
+    hashes = tuple(c.sha256 for c in found)
+    return Subject(
+        name=_committee_name(found), family="+".join(sorted({c.family for c in found})),
+        sha256=hashlib.sha256(" ".join(hashes).encode()).hexdigest(),
+        task=(tasks.pop() or None) if len(tasks) == 1 else None, level_of_theory=found[0].level_of_theory,
+        elements=frozenset.intersection(*[frozenset(c.elements) for c in found]), device=str(place), dtype=dtype,
+        engine="ase" if engine == "ase" else "batched", provider=provider,
+        folder=Path(models[0]).resolve().parent, members=hashes,
+    )  # fmt: skip
+
+
+def _refuse_different_labels(members: list[Checkpoint]) -> None:
+    levels = {c.level_of_theory: Path(str(c.path)).name for c in members}
+    if len(levels) > 1:
+        told = ", ".join(f"{name} on {level}" for level, name in sorted(levels.items()))
+        raise UserError(
+            f"the members of the committee were trained on different labels ({told}), so that their mean has no "
+            "reference; name checkpoints of one level of theory."
+        )
+
+
+def _committee_name(members: list[Checkpoint]) -> str:
+    stems = "+".join(sorted(Path(str(c.path)).stem for c in members))
+    if len(stems) <= _LONGEST_NAME:
+        return stems
+    digest = hashlib.sha256(" ".join(c.sha256 for c in members).encode()).hexdigest()
+    return f"committee-of-{len(members)}-{digest[:8]}"
