@@ -100,21 +100,22 @@ class Question:
 
 
 def reference_of(subject: Subject, asked: str | None) -> str:
-    """Return what labels the runs: as asked, or the level of theory of the model's own training.
+    """Return what labels the runs: as asked, or the level of theory of the model's own training; a name in full.
 
     Raises
     ------
     UserError
-        If no calculator of that name or file is at hand.
+        If no calculator of that name or file is at hand, or it needs a package that is not.
     """
     from gmd26_md.calculators import families
 
     name = asked or subject.level_of_theory
     known = families.engine_names()
-    if name in known:
-        return name
+    if families.is_engine(name):
+        families.built_engine(name, families.engine_options(name))  # complain now
+        return families.full_name(name)
     if asked and Path(name).is_file():  # a path is followed only where the user gave it, not the checkpoint's card
-        if sha256_of(Path(name)) == subject.sha256:
+        if sha256_of(Path(name)) in (subject.sha256, *subject.members):
             raise UserError(f"--reference {name} is the model under test, which cannot judge itself; name another.")
         return name
     if asked:

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from gmd26_md.tasks import Task
 
 _OPTIONS = (
-    click.option("--model", required=True, help="A checkpoint file, or a calculator's name (gfn2-xtb)."),
+    click.option(
+        "--model",
+        required=True,
+        multiple=True,
+        help="A checkpoint file, or a calculator's name (gfn2-xtb). Several checkpoints are a committee: their mean.",
+    ),
     click.option("--task", default=None, help="Task whose molecules to run; by default the one it was trained on."),
     click.option("--molecules", type=click.Path(path_type=Path), default=None, help="Your own structures instead."),
     click.option("--only", multiple=True, metavar="NAME", help="Only this molecule of the task; may be repeated."),
@@ -37,9 +42,9 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Asked:
-    """The options that every command on a model has, as given."""
+    """The options that every command on a model has, as given; more than one `model` is a committee."""
 
-    model: str
+    model: tuple[str, ...]
     task: str | None
     molecules: Path | None
     only: tuple[str, ...]
@@ -51,6 +56,11 @@ class Asked:
     skip_unsupported: bool
     as_json: bool
     quiet: bool
+
+    @property
+    def called(self) -> str:
+        """What to call the model in a message."""
+        return self.model[0] if len(self.model) == 1 else f"a committee of {len(self.model)}"
 
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,7 +108,7 @@ def ask(
         cases = _user_cases(asked, asked.molecules, subject, reference, preparing)
         name = "user"
     else:
-        task = _task_of(asked.task, subject.task, asked.model)
+        task = _task_of(asked.task, subject.task, asked.called)
         folder = _frames_folder(asked.frames, subject.folder, subject.level_of_theory)
         cases = _task_cases(asked, task, folder, subject, n_frames, reference, preparing)
         name = task.name
@@ -150,7 +160,7 @@ def _refuse_foreign(asked: Asked, subject: Subject, named: Sequence[tuple[str, A
 
     if not asked.skip_unsupported:
         bare = [Case(name, "", "", "user", structure=atoms, minimum=None, frames=None) for name, atoms in named]
-        refuse_unknown_elements(bare, subject.elements, Path(asked.model).name)
+        refuse_unknown_elements(bare, subject.elements, Path(asked.called).name)
 
 
 def _task_of(asked: str | None, trained: str | None, model: str) -> Task:

@@ -88,11 +88,12 @@ def open_subject(
     from gmd26_md.calculators import load_calculator
 
     if _is_named(model):  # a name goes before a file, as in `load_calculator`
+        model = _full_name(model)
         if engine == "batched":
             raise UserError(f"{model} moves one molecule at a time and has no batch; use --engine ase or auto.")
         known = load_calculator(model, device=device, dtype=dtype).engine.elements  # and complain now
         return Subject(
-            name=model, family=model, sha256=hashlib.sha256(model.encode()).hexdigest(), task=None,
+            name=model.replace("/", "-"), family=model, sha256=hashlib.sha256(model.encode()).hexdigest(), task=None,
             level_of_theory=model, elements=frozenset(known), device="cpu", dtype="float64", engine="ase",
             provider=AseForces(lambda: load_calculator(model)), folder=None,
         )  # fmt: skip
@@ -102,7 +103,13 @@ def open_subject(
 def _is_named(model: str) -> bool:
     from gmd26_md.calculators import families
 
-    return model in families.engine_names()
+    return families.is_engine(model)
+
+
+def _full_name(model: str) -> str:
+    from gmd26_md.calculators import families
+
+    return families.full_name(model)
 
 
 def _open_checkpoint(model: str, device: str, dtype: str, engine: str) -> Subject:
