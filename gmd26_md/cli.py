@@ -20,6 +20,8 @@ COMMANDS = {
     "stability": "stability",
     "relaxation": "relaxation",
     "conservation": "conservation",
+    "scan": "scan",
+    "distributions": "distributions",
     "static-errors": "static_errors",
     "table": "table",
     "train": "train",
