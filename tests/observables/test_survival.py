@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gmd26_md.observables.survival import first_failure, kaplan_meier
+from gmd26_md.observables.survival import clustered_survival, first_failure, kaplan_meier
 
 # Remission of 21 patients on 6-mercaptopurine, in weeks (Freireich et al. 1963); negative: censored.
 WEEKS = [6, 6, 6, -6, 7, -9, 10, -10, -11, 13, 16, -17, -19, -20, 22, 23, -25, -32, -32, -34, -35]
@@ -61,3 +61,34 @@ def test_the_first_failure_is_the_earliest_and_none_means_never():
     assert first_failure([None, 3.0, 1.5]) == 1.5
     assert first_failure([0.0, None]) == 0.0
     assert first_failure([None, None]) is None
+
+
+def test_the_restricted_mean_is_the_area_under_the_curve():
+    survival = kaplan_meier([1.0, 2.0, 3.0, 4.0], [True] * 4)
+    assert survival.restricted_mean_ps(4.0) == pytest.approx(1.0 + 0.75 + 0.5 + 0.25)
+    assert survival.restricted_mean_ps(2.5) == pytest.approx(1.0 + 0.75 + 0.25)
+    assert survival.restricted_mean_ps(0.5) == pytest.approx(0.5)
+    assert kaplan_meier([5.0], [False]).restricted_mean_ps(5.0) == pytest.approx(5.0)
+
+
+def test_seeds_that_share_their_molecules_fate_widen_the_interval():
+    fates = [(1.0, 1.0), (5.0, 0.0)] * 5
+    molecules = [np.array([fate] * 20) for fate in fates]
+    (end,), mean = clustered_survival(molecules, [5.0], 5.0)
+    runs = np.concatenate(molecules)
+    greenwood = kaplan_meier(runs[:, 0], runs[:, 1] > 0)
+    assert end.value == pytest.approx(0.5)
+    # ten molecules, half of them: 0.158; two hundred runs as if independent: 0.035
+    assert end.standard_error == pytest.approx(np.sqrt(0.25 / 10), rel=0.15)
+    assert greenwood.standard_error[0] == pytest.approx(np.sqrt(0.25 / 200), rel=1e-9)
+    assert (end.low, end.high) == (pytest.approx(0.2, abs=0.11), pytest.approx(0.8, abs=0.11))
+    assert mean.value == pytest.approx(3.0)
+    assert mean.low < 2.5 < 3.5 < mean.high
+
+
+def test_no_failure_in_any_molecule_is_still_no_certainty():
+    (end,), mean = clustered_survival([np.array([[5.0, 0.0]] * 3)] * 12, [5.0], 5.0)
+    assert (end.value, end.low, end.high) == (1.0, pytest.approx(0.05 ** (1 / 12)), 1.0)
+    assert (mean.value, mean.low) == (5.0, pytest.approx(5.0 * 0.05 ** (1 / 12)))
+    (dead,), _ = clustered_survival([np.array([[1.0, 1.0]])] * 12, [5.0], 5.0)
+    assert (dead.value, dead.low, dead.high) == (0.0, 0.0, pytest.approx(1.0 - 0.05 ** (1 / 12)))
