@@ -1,7 +1,7 @@
 """The one ASE calculator: it keeps ASE's promises, an engine behind it computes.
 
-An engine is a function of one molecule. Three exist: a trained potential (`potential_engine`), GFN2-xTB (`gfn2_xtb`)
-and the harmonic toy (`harmonic`); and the mean of several (`committee`).
+An engine is a function of one molecule: a trained potential (`potential_engine`), GFN2-xTB (`gfn2_xtb`), PBE-D3(BJ)
+(`pbe_d3bj`), the harmonic toy (`harmonic`), and the mean of several (`committee`).
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class MLIPCalculator(Calculator):
     Parameters
     ----------
     model
-        Path of a checkpoint, or "gfn2-xtb", or "harmonic". A name goes before a file; write ./harmonic for the file.
+        Path of a checkpoint, or a name: "gfn2-xtb", "pbe-d3bj/def2-svp", "harmonic". A name goes before a file; write
+        ./harmonic for the file.
         Several paths are a committee.
     device, dtype
         See `load_calculator`.
@@ -189,7 +190,7 @@ class MLIPCalculator(Calculator):
         if isinstance(self._model, list):
             engine, parameters["sha256"] = committee_of(self._model, device, dtype, parameters["sha256"])
             return engine
-        if self._model in families.engine_names():
+        if families.is_engine(self._model):
             options = {name: parameters[name] for name in _options_of(self._model)}
             return _named_engine(self._model, device, dtype, options)
         from gmd26_md.calculators.potential_engine import PotentialEngine
@@ -202,18 +203,20 @@ class MLIPCalculator(Calculator):
 def _found(model: str | Path | Sequence[str | Path]) -> str | list[str]:
     """Return the name of an engine or the absolute path of a checkpoint, or the paths of a committee, or raise."""
     if isinstance(model, (str, Path)):
-        return str(model) if str(model) in families.engine_names() else str(_checkpoint_path(str(model)))
+        return str(model) if families.is_engine(str(model)) else str(_checkpoint_path(str(model)))
     members = [str(member) for member in model]
     if len(members) < 2:
         raise UserError(f"a committee of {len(members)} was given; name two checkpoints or more, or one path alone.")
     for member in members:
-        if member in families.engine_names():
+        if families.is_engine(member):
             raise UserError(f"{member} cannot be a member of a committee; only checkpoints can. Leave it out.")
     return [str(_checkpoint_path(member)) for member in members]
 
 
 def _called(model: str | list[str]) -> str:
-    return Path(model).name if isinstance(model, str) else f"a committee of {len(model)}"
+    if isinstance(model, list):
+        return f"a committee of {len(model)}"
+    return model if families.is_engine(model) else Path(model).name
 
 
 def _checkpoint_path(model: str) -> Path:
@@ -234,8 +237,7 @@ def _checkpoint_path(model: str) -> Path:
 
 def _options_of(model: str | list[str]) -> dict[str, Any]:
     """Return the options of a named engine with their defaults; checkpoints have none."""
-    named = isinstance(model, str) and model in families.engine_names()
-    return dict(families.engine_module(str(model)).OPTIONS) if named else {}
+    return families.engine_options(model) if isinstance(model, str) and families.is_engine(model) else {}
 
 
 def _named_engine(name: str, device: str, dtype: str, options: dict[str, Any]) -> Engine:
@@ -243,5 +245,4 @@ def _named_engine(name: str, device: str, dtype: str, options: dict[str, Any]) -
         raise UserError(f"{name} computes on the cpu, not on {device!r}; leave the device out, or say cpu.")
     if dtype != "float64":
         raise UserError(f"{name} computes in float64, not in {dtype!r}; leave the precision out, or say float64.")
-    engine: Engine = families.engine_module(name).engine(options)
-    return engine
+    return families.built_engine(name, options)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from ase import Atoms
+from ase import Atoms, build
 from ase.calculators.fd import FiniteDifferenceCalculator
 from scipy.spatial.transform import Rotation
 
@@ -42,6 +43,10 @@ class Case:
         Whether a charged molecule is another calculation (else it is refused).
     remembers
         Whether an answer depends on the first geometry seen, so that every question needs a new calculator.
+    slow
+        Whether an evaluation takes seconds: water then stands in for acetic acid, and hydrogen for ethanol.
+    needs
+        Package of an extra, without which the case is skipped.
     """
 
     name: str
@@ -51,6 +56,8 @@ class Case:
     unknown: int = 14  # silicon: the tiny checkpoints know H, C and O
     takes_charge: bool = False
     remembers: bool = False
+    slow: bool = False
+    needs: str = ""
 
 
 CASES = [
@@ -60,16 +67,54 @@ CASES = [
     # Springs know every element, so only a dummy atom (Z = 0) is unknown; lengths are given, as a toy that has its
     # minimum wherever it was first asked would pass every test with zeros.
     Case("harmonic", options={"r0_A": 1.2}, unknown=0, remembers=True),
+    # The grid turns with the axes (measured at level 3: 1e-4 eV, 1e-3 eV/Å), and the field starts from the last one.
+    Case(
+        "pbe-d3bj",
+        options={"n_threads": 1},
+        energy_tolerance=1e-3,
+        force_tolerance=5e-3,
+        unknown=92,
+        takes_charge=True,
+        slow=True,
+        needs="pyscf.dispersion",
+    ),
 ]
 
 
+def is_there(package: str) -> bool:
+    try:
+        return not package or find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package that it lies in
+        return False
+
+
 def for_cases(cases: list[Case]):
-    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+    absent = {c.name: pytest.mark.skipif(not is_there(c.needs), reason=f"{c.needs} is not installed") for c in cases}
+    marked = [pytest.param(case, marks=absent[case.name], id=case.name) for case in cases]
+    return pytest.mark.parametrize("case", marked)
 
 
 for_each = for_cases(CASES)
 for_each_family = for_cases([case for case in CASES if case.name in FAMILIES])
 for_each_engine = for_cases([case for case in CASES if case.name not in FAMILIES])
+
+
+@pytest.fixture
+def acid(case: Case, acid) -> Atoms:
+    """Return acetic acid, or something smaller where an evaluation takes seconds."""
+    return bent("H2O") if case.slow else acid
+
+
+@pytest.fixture
+def alcohol(case: Case, alcohol) -> Atoms:
+    """Return ethanol, or something smaller where an evaluation takes seconds."""
+    return bent("H2") if case.slow else alcohol
+
+
+def bent(name: str) -> Atoms:
+    atoms = build.molecule(name)
+    atoms.positions += np.random.default_rng(3).normal(scale=0.05, size=atoms.positions.shape)
+    return atoms
 
 
 @pytest.fixture
@@ -111,7 +156,7 @@ def with_positions(atoms: Atoms, positions: np.ndarray) -> Atoms:
 
 @for_each
 def test_every_family_and_engine_is_found_by_its_file_and_held_to_the_promises(case):
-    wanted = {"deepset-moe", "schnet", "painn", "mace", "gfn2-xtb", "harmonic"}
+    wanted = {"deepset-moe", "schnet", "painn", "mace", "gfn2-xtb", "harmonic", "pbe-d3bj"}
     found = {*FAMILIES, *families.engine_names()}
     assert wanted <= found, "if this fails, a file of calculators/ no longer defines network() or engine()"
     assert {c.name for c in CASES} == found, "if this fails, add a Case for the new engine"
