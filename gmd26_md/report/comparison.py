@@ -31,7 +31,7 @@ def compare(summaries: Sequence[dict[str, Any]], *, published: bool = True) -> l
     """Return the table: the heading, a row a model, then the published rows of the task.
 
     Summaries of one model (its static errors in one folder, its dynamics in another) share a row; where two have the
-    same part, the first given counts.
+    same part, the first given counts. A model that was run under several conditions has a row for each.
 
     Raises
     ------
@@ -47,7 +47,10 @@ def compare(summaries: Sequence[dict[str, Any]], *, published: bool = True) -> l
     splits = PAIR if tasks != ["user"] else ("user",)
     rows = [_heading(splits)]
     for group in _by_model(tested):
-        rows.append([_label(group), *_cells(_merged(group, splits), splits)])
+        runs = _conditions(group)
+        for condition in runs or [""]:
+            label = _label(group) + (f", {condition}" if len(runs) > 1 else "")
+            rows.append([label, *_cells(_merged(group, splits, condition), splits)])
     if published and splits == PAIR:
         rows += [_published_row(name, values) for name, values in STATIC_ERRORS.get(tasks[0], {}).items()]
     return rows
@@ -87,15 +90,28 @@ def _label(group: Sequence[dict[str, Any]]) -> str:
     return f"{group[0]['model']} ({group[0]['family']})"
 
 
-def _merged(group: Sequence[dict[str, Any]], splits: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return the parts of each split, each from the first summary that has it."""
+def _conditions(group: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the conditions under which a model was run, in their order."""
+    parts = [found for summary in group for found in summary["splits"].values()]
+    return list(dict.fromkeys(condition for found in parts for condition in stability_of(found)))
+
+
+def stability_of(split: dict[str, Any]) -> dict[str, Any]:
+    """Return the stability part of a split's summary by condition; a summary made before there were several has one."""
+    part = split.get("stability") or {}
+    return {"": part} if "verdicts" in part else part
+
+
+def _merged(group: Sequence[dict[str, Any]], splits: tuple[str, ...], condition: str) -> dict[str, dict[str, Any]]:
+    """Return the parts of each split under a condition, each from the first summary that has it."""
     found: dict[str, dict[str, Any]] = {split: {} for split in splits}
     for summary in group:
         for split in splits:
             parts = summary["splits"].get(split, {})
-            for name in ("static_errors", "stability"):
-                if name in parts:
-                    found[split].setdefault(name, parts[name])
+            if "static_errors" in parts:
+                found[split].setdefault("static_errors", parts["static_errors"])
+            if condition in stability_of(parts):
+                found[split].setdefault("stability", stability_of(parts)[condition])
     for parts in found.values():
         parts["dynamics"] = parts.get("stability", {}).get("metrics", {})
     return found

@@ -11,11 +11,12 @@ import numpy as np
 from gmd26_md.observables.errors import FrameSums, pooled_with_spread
 from gmd26_md.observables.statistics import Spread, mean_of_all, spreads
 from gmd26_md.records import SPLITS, VERDICTS, Record
+from gmd26_md.report.lives import ALIVE, by_condition, condition_of
+from gmd26_md.report.path_errors import path_errors
 from gmd26_md.report.sections import SECTIONS
+from gmd26_md.report.survival import compared, survival_of
 
 TITLES = {"id": "ID", "ood": "OOD", "user": "yours"}
-ALIVE = ("faithful", "silent", "drifting", "censored")
-"""Verdicts of runs that had not failed when they ended."""
 
 # Numbers of a stability run that are averaged; those that are None (it did not happen) are left out and counted.
 _DYNAMIC = (
@@ -58,6 +59,7 @@ def summarise(
         "n_records": len(records),
         "settings": _settings(records),
         "splits": splits,
+        "log_rank": compared(records),
         "composition": composition,
         "failures": [_failure(r) for r in records if _failed(r)],
     }
@@ -66,13 +68,15 @@ def summarise(
 def answer(splits: dict[str, Any]) -> str:
     """Return what came out, in a sentence: runs alive, runs faithful by split, and the other verdicts."""
     parts = []
-    tested = {s: found["stability"] for s, found in splits.items() if "stability" in found}
-    if tested:
+    several = len(conditions(splits)) > 1
+    for condition in conditions(splits):
+        tested = {s: found["stability"][condition] for s, found in splits.items() if condition in found["stability"]}
         counts: Counter[str] = Counter()
         for found in tested.values():
             counts.update(found["verdicts"])
         n_runs = sum(found["n_runs"] for found in tested.values())
-        parts.append(f"alive {sum(counts[v] for v in ALIVE)} of {n_runs} runs")
+        at = f"{condition}: " if several else ""
+        parts.append(f"{at}alive {sum(counts[v] for v in ALIVE)} of {n_runs} runs")
         parts.append("faithful " + _by_split(tested, "verdicts", "faithful"))
         others = [f"{v} {counts[v]}" for v in VERDICTS if v != "faithful" and counts[v]]
         parts.append(", ".join(others) or "nothing else")
@@ -91,6 +95,11 @@ def headings(splits: dict[str, Any]) -> list[str]:
     return sorted({heading for found in splits.values() for heading in found["judged"]})
 
 
+def conditions(splits: dict[str, Any]) -> list[str]:
+    """Return the conditions under which any split was run, in their order."""
+    return list(dict.fromkeys(c for found in splits.values() for c in found["stability"]))
+
+
 def _by_split(found: dict[str, Any], counts: str, name: str) -> str:
     return ", ".join(f"{part[counts].get(name, 0)} of {part['n_runs']} {TITLES[s]}" for s, part in found.items())
 
@@ -100,10 +109,13 @@ def _has_errors(split: dict[str, Any]) -> bool:
 
 
 def _settings(records: Sequence[Record]) -> dict[str, Any]:
-    """Return the settings of each protocol, as its first record has them."""
+    """Return the settings of each protocol, as its first record has them; of stability, by condition."""
     found: dict[str, Any] = {}
     for r in records:
-        found.setdefault(r.protocol, r.settings)
+        if r.protocol == "stability":
+            found.setdefault("stability", {}).setdefault(condition_of(r.settings), r.settings)
+        else:
+            found.setdefault(r.protocol, r.settings)
     return found
 
 
@@ -124,14 +136,12 @@ def _any(records: Sequence[Record], split: str) -> bool:
 
 
 def _split(records: list[Record], static: dict[str, np.ndarray]) -> dict[str, Any]:
-    runs = [r for r in records if r.protocol == "stability"]
     errors = [r for r in records if r.protocol == "static-errors"]
     found: dict[str, Any] = {"n_molecules": len({r.molecule for r in records}), "judged": {}}
+    found["stability"] = {c: _stability(runs, errors) for c, runs in by_condition(records).items()}
     tables = [FrameSums(static[_slug(r)]) for r in errors if _slug(r) in static]
     if tables:
         found["static_errors"] = {k: _spread(v) for k, v in pooled_with_spread(tables).items()}
-    if runs:
-        found["stability"] = _stability(runs)
     for protocol, section in SECTIONS.items():
         mine = [r for r in records if r.protocol == protocol]
         for heading in sorted({section.title.format(**r.settings) for r in mine}):
@@ -150,7 +160,8 @@ def _slug(record: Record) -> str:
     return record.molecule.replace(" ", "-").replace(",", "_")
 
 
-def _stability(runs: list[Record]) -> dict[str, Any]:
+def _stability(runs: list[Record], errors: list[Record]) -> dict[str, Any]:
+    """Return what the runs of one split under one condition come to, beside the static errors of its molecules."""
     counts = Counter(r.verdict for r in runs)
     means = _means(runs, _DYNAMIC)
     drift = _means(runs, ("energy_drift_meV_per_atom_per_ps",), size=True)
@@ -162,6 +173,8 @@ def _stability(runs: list[Record]) -> dict[str, Any]:
         "faithful_fraction": _fraction(runs, "faithful"),
         "alive_fraction": _fraction(runs, *ALIVE),
         "metrics": means,
+        "survival": survival_of(runs),
+        "path_errors": path_errors([*errors, *runs]),
     }
 
 
@@ -216,6 +229,7 @@ def _failure(record: Record) -> dict[str, Any]:
     keys = ("failed_at_ps", "path_force_mae_eV_per_A", "energy_drift_meV_per_atom_per_ps")
     section = SECTIONS.get(record.protocol)
     return {
+        "condition": condition_of(record.settings) if record.protocol == "stability" else None,
         "run": f"seed {record.seed}" if section is None else section.title.format(**record.settings),
         "protocol": record.protocol,
         "molecule": record.molecule,

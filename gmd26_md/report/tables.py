@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from rich import box
@@ -13,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gmd26_md.records import VERDICTS
+from gmd26_md.report.cells import counts, section, title
 from gmd26_md.report.sections import SECTIONS
-from gmd26_md.report.summary import TITLES, headings
+from gmd26_md.report.stability_table import add_stability, survival_notes
+from gmd26_md.report.summary import TITLES, conditions, headings
 
 MAX_FAILURES_SHOWN = 40
 
@@ -26,14 +26,6 @@ _STATIC = (
     ("energy_mae_eV", "energy MAE, eV", 3),
     ("energy_offset_removed_mae_eV", "energy MAE, offset removed, eV", 3),
     ("energy_offset_eV", "energy offset, eV", 3),
-)
-_DYNAMIC = (
-    ("absolute_energy_drift_meV_per_atom_per_ps", "energy drift, size, meV/atom/ps", 3),
-    ("energy_rms_meV_per_atom", "energy RMS about its line, meV/atom", 3),
-    ("temperature_mean_K", "mean temperature, K", 0),
-    ("path_force_mae_eV_per_A", "force MAE along its own run, eV/Å", 4),
-    ("path_force_mae_relative_ratio", "the same, relative", 3),
-    ("true_energy_change_max_meV_per_atom", "true-energy change, meV/atom", 2),
 )
 _MEANINGS = {
     "faithful": "alive, conserved, and true by the reference's labels along the run",
@@ -80,103 +72,38 @@ def _main_table(splits: dict[str, Any]) -> Table:
     for split, found in splits.items():
         n = found["n_molecules"]
         table.add_column(f"{TITLES[split]} ({n} {'molecule' if n == 1 else 'molecules'})", justify="right")
-    _section(table, splits, "static errors, on reference frames", lambda s: s.get("static_errors"), _STATIC)
-    if any("stability" in s for s in splits.values()):
-        _stability_head(table, splits)
-        _section(table, splits, "", lambda s: s.get("stability", {}).get("metrics"), _DYNAMIC)
+    section(table, splits, "static errors, on reference frames", lambda s: s.get("static_errors"), _STATIC)
+    for condition in conditions(splits):
+        add_stability(table, [s["stability"].get(condition) for s in splits.values()], condition)
     for heading in headings(splits):
         _judged(table, splits, heading)
     return table
 
 
-def _section(
-    table: Table,
-    splits: dict[str, Any],
-    title: str,
-    part: Callable[[dict[str, Any]], dict[str, Any] | None],
-    rows: tuple[tuple[str, str, int], ...],
-) -> None:
-    found = [part(s) for s in splits.values()]
-    if not any(found):
-        return
-    if title:
-        _title(table, title)
-    for key, words, digits in rows:
-        cells = [_cell(f.get(key) if f else None, digits) for f in found]
-        if any(c != "-" for c in cells):
-            table.add_row("  " + words, *cells)
-
-
-def _title(table: Table, title: str) -> None:
-    table.add_row(Text(title, style="bold"))
-
-
-def _stability_head(table: Table, splits: dict[str, Any]) -> None:
-    """Add the shares of runs alive and faithful, and the count of every verdict that occurs."""
-    parts = [s.get("stability") for s in splits.values()]
-    _title(table, "stability, in the model's own dynamics")
-    for key, words in (("alive_fraction", "alive as far as run, %"), ("faithful_fraction", "faithful, %")):
-        table.add_row("  " + words, *["-" if p is None else _share(p[key]) for p in parts])
-    for verdict in VERDICTS:
-        _counts(
-            table, f"  runs {verdict}", [(p["verdicts"].get(verdict, 0), p["n_runs"]) if p else None for p in parts]
-        )
-
-
 def _judged(table: Table, splits: dict[str, Any], heading: str) -> None:
     """Add the judgements and the numbers of one section."""
     parts = [s["judged"].get(heading) for s in splits.values()]
-    _title(table, heading)
+    title(table, heading)
     for judgement in sorted({j for p in parts if p for j in p["judgements"]}):
-        counts = [(p["judgements"].get(judgement, 0), p["n_runs"]) if p else None for p in parts]
-        _counts(table, f"  {judgement}", counts)
+        found = [(p["judgements"].get(judgement, 0), p["n_runs"]) if p else None for p in parts]
+        counts(table, f"  {judgement}", found)
     protocol = next(p["protocol"] for p in parts if p)
     rows = tuple((row.metric, row.words, row.digits) for row in SECTIONS[protocol].rows)
-    _section(table, splits, "", lambda s: s["judged"].get(heading, {}).get("metrics"), rows)
-
-
-def _counts(table: Table, words: str, counts: Iterable[tuple[int, int] | None]) -> None:
-    """Add a row "3 of 12" a split, where there is any."""
-    found = list(counts)
-    if any(c and c[0] for c in found):
-        table.add_row(words, *["-" if c is None else f"{c[0]} of {c[1]}" for c in found])
-
-
-def _cell(spread: dict[str, Any] | None, digits: int) -> str:
-    if spread is None:
-        return "-"
-    text = _number(spread, digits)
-    missing = spread.get("n_missing", 0)
-    return f"{text} ({missing} without)" if missing else text
-
-
-def _number(spread: dict[str, Any], digits: int, factor: float = 1.0) -> str:
-    value, error = factor * spread["value"], factor * spread["standard_error"]
-    if not math.isfinite(value):
-        return "not finite"
-    spread_text = f"± {error:.{digits}f}" if math.isfinite(error) else "± ?"
-    return f"{value:.{digits}f} {spread_text}"
-
-
-def _share(spread: dict[str, Any]) -> str:
-    """Return a share in %: its spread, or the limit that counting alone allows where all or none have it."""
-    if spread["value"] == 1.0:
-        return f"100 (from {100 * spread['low']:.0f})"
-    if spread["value"] == 0.0:
-        return f"0 (to {100 * spread['high']:.0f})"
-    return _number(spread, 0, 100.0)
+    section(table, splits, "", lambda s: s["judged"].get(heading, {}).get("metrics"), rows)
 
 
 def _failure_table(failures: list[dict[str, Any]]) -> Table:
     """Return what is not as it should be: which molecule, when, and the number that decided."""
     table = Table(box=box.SIMPLE_HEAD, title="not as they should be", title_justify="left", pad_edge=False)
+    several = len({f.get("condition") for f in failures} - {None}) > 1
     for name in ("verdict", "molecule", "", "run", "at, ps", "why"):
         table.add_column(name, overflow="fold")
     for f in failures[:MAX_FAILURES_SHOWN]:
         at = f.get("failed_at_ps")
         when = "-" if at is None else f"{at:.3f}"
+        run = f"{f['condition']}, {f['run']}" if several and f.get("condition") else str(f["run"])
         # Text: names and reasons may hold brackets, which rich would take for markup
-        cells = (str(f["verdict"]), str(f["molecule"]), TITLES[f["split"]], str(f["run"]), when)
+        cells = (str(f["verdict"]), str(f["molecule"]), TITLES[f["split"]], run, when)
         table.add_row(*[Text(c) for c in cells], Text(_why(f)))
     more = len(failures) - MAX_FAILURES_SHOWN
     if more > 0:
@@ -193,23 +120,25 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     """Return how to read the table."""
     splits = summary["splits"].values()
     notes = ["± is the standard error of the mean: bootstrap over molecules first, frames or seeds second."]
-    if any("stability" in s for s in splits):
+    if any(s["stability"] for s in splits):
         notes.append("Where all or none of the runs agree: the limit that so many molecules allow, 95 %, in brackets.")
     if any("static_errors" in s for s in splits):
         notes.append("The energy offset is one constant a molecule: forces and dynamics do not feel it.")
         if summary.get("composition"):
             notes.append(summary["composition"]["words"])
-    asked = summary.get("settings", {}).get("stability")
-    if asked:
+    notes += survival_notes(summary.get("log_rank", {}))
+    for asked in summary.get("settings", {}).get("stability", {}).values():
         notes.append(_run_words(asked))
-    occurring = {v for s in splits for v in s.get("stability", {}).get("verdicts", {})}
+    occurring = {v for s in splits for part in s["stability"].values() for v in part["verdicts"]}
     notes += [f"{v}: {_MEANINGS[v]}." for v in VERDICTS if v in occurring]
     return notes
 
 
 def _run_words(asked: dict[str, Any]) -> str:
+    how = "under the thermostat" if asked.get("ensemble") == "nvt" else "at constant energy"
+    run_ps = asked.get("run_ps", asked.get("nve_ps"))  # its name before it could be under a thermostat
     return (
-        f"A run: {asked['thermalise_ps']:g} ps thermalised at {asked['temperature_K']:g} K, {asked['run_ps']:g} ps at "
-        f"constant energy, steps of {asked['timestep_fs']:g} fs; {asked['n_label_frames']} frames labelled with "
+        f"A run: {asked['thermalise_ps']:g} ps thermalised at {asked['temperature_K']:g} K, {run_ps:g} ps "
+        f"{how}, steps of {asked['timestep_fs']:g} fs; {asked['n_label_frames']} frames labelled with "
         f"{asked['reference'] or 'the training level'}."
     )

@@ -76,13 +76,14 @@ def test_the_answer_counts_every_run():
     assert summary["answer"] == (
         "alive 3 of 6 runs; faithful 1 of 2 ID, 0 of 4 OOD; silent 1, broken 1, unsupported 1, error 1, censored 1"
     )
-    assert summary["splits"]["ood"]["stability"]["alive_fraction"]["value"] == 0.25
-    assert summary["splits"]["ood"]["stability"]["n_runs"] == 4
+    (found,) = summary["splits"]["ood"]["stability"].values()
+    assert found["alive_fraction"]["value"] == 0.25
+    assert found["n_runs"] == 4
 
 
 def test_all_alive_is_no_certainty():
     summary = summarise([run_of(name, "id", "faithful") for name in "abcdefghijkl"], {})
-    fraction = summary["splits"]["id"]["stability"]["alive_fraction"]
+    fraction = summary["splits"]["id"]["stability"]["300 K, NVE, 2 ps"]["alive_fraction"]
     assert (fraction["value"], fraction["high"]) == (1.0, 1.0)
     assert fraction["low"] == pytest.approx(0.05 ** (1 / 12), rel=1e-12)
     assert "100 (from 78)" in render(summary)

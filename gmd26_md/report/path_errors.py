@@ -1,0 +1,70 @@
+"""Force errors along the runs: by bonds from a functional group, and beside the static error of the same molecule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gmd26_md.observables.statistics import mean_of_molecules, spreads
+from gmd26_md.records import Record
+
+PATH, STATIC = "path_force_mae_eV_per_A", "force_mae_eV_per_A"
+BY_BONDS = "force_mae_by_bonds_from_group_eV_per_A"
+
+
+def path_over_static(records: Sequence[Record]) -> dict[str, list[float]]:
+    """Return, by molecule, force MAE along each run over the static force MAE of the molecule.
+
+    Molecules without a static error, and runs without labels, are not among them. Limit: the static error is a mean
+    over reference frames, often of another temperature.
+    """
+    static = static_force_mae(records)
+    found: dict[str, list[float]] = {}
+    for record in records:
+        path = record.metrics.get(PATH) if record.protocol == "stability" else None
+        if path is not None and record.molecule in static:
+            below = static[record.molecule]
+            found.setdefault(record.molecule, []).append(path / below if below > 0.0 else float("nan"))
+    return found
+
+
+def static_force_mae(records: Sequence[Record]) -> dict[str, float]:
+    """Return the static force MAE of each molecule that has one, eV/Å; the first record counts."""
+    found: dict[str, float] = {}
+    for record in records:
+        value = record.metrics.get(STATIC) if record.protocol == "static-errors" else None
+        if value is not None:
+            found.setdefault(record.molecule, value)
+    return found
+
+
+def path_errors(records: Sequence[Record]) -> dict[str, Any]:
+    """Return means over molecules, each with its spread: the ratio, and the force error by bonds from a group.
+
+    Parameters
+    ----------
+    records
+        Of one split: stability under one condition, and the static errors where there are some.
+    """
+    found: dict[str, Any] = {}
+    ratios = [np.array(values)[:, None] for _, values in sorted(path_over_static(records).items())]
+    if ratios:
+        found["path_over_static_ratio"] = _mean(ratios)
+    away: dict[int, dict[str, list[float]]] = {}
+    for record in records:
+        for bonds, error in (record.evidence.get(BY_BONDS) or {}).items():
+            away.setdefault(int(bonds), {}).setdefault(record.molecule, []).append(float(error))
+    if away:
+        found[BY_BONDS] = {
+            str(bonds): _mean([np.array(v)[:, None] for _, v in sorted(by_molecule.items())])
+            for bonds, by_molecule in sorted(away.items())
+        }
+    return found
+
+
+def _mean(groups: list[Any]) -> dict[str, Any]:
+    spread = spreads(groups, mean_of_molecules)[0]
+    keys = ("value", "standard_error", "low", "high", "n_molecules")
+    return {key: getattr(spread, key) for key in keys} | {"n_values": spread.n_frames}
