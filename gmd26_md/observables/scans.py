@@ -64,8 +64,8 @@ def turned_bonds(graph: BondGraph, positions: Floats) -> tuple[Bond, ...]:
     """Return the bonds whose torsion is scanned: those that join a functional group, one of each symmetry class.
 
     A bond joins a group if one end lies in it and the other does not: in the rest of the molecule, or in another group
-    (the C-C bond of oxalic acid). Without any such bond, the one nearest to the middle of the backbone. Only single bonds
-    outside rings that have something to turn on both sides. A group's own bonds are not scanned (C-OH inside -COOH).
+    (the C-C bond of oxalic acid). Without any such bond, the one nearest to the middle of the backbone. Only single
+    bonds outside rings that have something to turn on both sides. A group's own bonds (C-OH in -COOH) are not scanned.
 
     Parameters
     ----------
