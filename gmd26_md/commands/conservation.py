@@ -19,9 +19,10 @@ from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, POSITIVE
 @click.option("--nve-ps", type=POSITIVE, default=0.5, show_default=True, help="Length of each run.")
 @click.option("--sample-every-fs", type=POSITIVE, default=2.0, show_default=True, help="Between frames.")
 @click.option("--reversal-fs", type=POSITIVE, default=100.0, show_default=True, help="After so long, all the way back.")
-@click.option("--n-frames", type=AT_LEAST_ONE, default=4, show_default=True, help="Frames: forces against energies.")
-@click.option("--n-directions", type=AT_LEAST_ONE, default=4, show_default=True, help="Directions on each of them.")
-@click.option("--n-curl-frames", type=AT_LEAST_ONE, default=2, show_default=True, help="Frames whose curl is taken.")
+@click.option(
+    "--n-frames", type=AT_LEAST_ONE, default=4, show_default=True, help="Frames on which forces are examined."
+)
+@click.option("--n-directions", type=AT_LEAST_ONE, default=8, show_default=True, help="Differences on each of them.")
 @click.option("--difference-step-A", type=POSITIVE, default=5e-4, show_default=True, help="Of central differences.")
 @click.option("--exact-to-atoms", type=COUNT, default=30, show_default=True, help="Above: the curl by random probes.")
 @click.option("--n-probes", type=AT_LEAST_ONE, default=24, show_default=True, help="So many of them.")

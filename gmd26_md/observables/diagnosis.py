@@ -77,7 +77,7 @@ class Findings:
     order_fine, order_coarse
         From half to whole, and from whole to double.
     gradient, curl
-        Forces against energy differences, and the curl.
+        Forces against energy differences, and the largest curl of a frame; `typical` of it is the smallest.
     reversal_A, momentum, angular_momentum
         As in `observables.conservation`.
     equipartition_chance
@@ -105,8 +105,8 @@ class Findings:
 def diagnose(found: Findings, limits: Limits) -> tuple[str, str]:
     """Return the judgement and the number that decided, in words."""
     return (
-        _unfinished(found)
-        or _forces(found, limits)
+        _forces(found, limits)
+        or _unfinished(found)
         or _momenta(found, limits)
         or _energy(found, limits)
         or _rest(found, limits)
@@ -141,21 +141,28 @@ def _unfinished(found: Findings) -> tuple[str, str] | None:
 
 
 def _forces(found: Findings, limits: Limits) -> tuple[str, str] | None:
-    """Judge the force field itself, apart from any dynamics."""
-    if not found.curl.value <= limits.max_curl_ratio:
-        words = f"curl {found.curl.value:.1e} of the force Jacobian"
-        if found.curl.growth < _ROUNDING:
-            return "low precision", f"{words}, less at a longer difference step: rounding"
-        if found.curl.growth > _TRUNCATION:
-            return "rough surface", f"{words}, more at a longer difference step: not smooth over 0.01 Å"
-        return "not a gradient", words
-    if not found.gradient.value <= limits.max_gradient_error_ratio:
-        words = f"forces differ from energy differences by {found.gradient.value:.1e}"
-        if found.gradient.growth < _ROUNDING:
-            return "low precision", f"{words}, less at a longer difference step: rounding"
-        if found.gradient.growth > _TRUNCATION:
-            return "rough surface", f"{words}, more at a longer difference step: not smooth over 0.01 Å"
-        return "not a gradient", f"{words} at any difference step, curl {found.curl.value:.1e}: not of this energy"
+    """Judge the force field itself, apart from any dynamics; None if it is fine, or was not measured."""
+    curl, error = found.curl, found.gradient
+    if np.isfinite(curl.value) and not curl.value <= limits.max_curl_ratio:
+        words = f"curl {curl.value:.1e} of the force Jacobian"
+        return _unsmooth(curl, words, limits.max_curl_ratio) or ("not a gradient", words)
+    if np.isfinite(error.value) and not error.value <= limits.max_gradient_error_ratio:
+        words = f"forces differ from energy differences by {error.value:.1e}"
+        return _unsmooth(error, words, limits.max_gradient_error_ratio) or (
+            "not a gradient",
+            f"{words} at either difference step, curl {curl.value:.1e}: not of this energy",
+        )
+    return None
+
+
+def _unsmooth(found: TwoSteps, words: str, limit: float) -> tuple[str, str] | None:
+    """Return the judgement of a difference that comes from roughness or rounding; None if it is really there."""
+    if found.typical is not None and found.typical <= limit:
+        return "rough surface", f"{words}, at some places; at most of them {found.typical:.1e}"
+    if found.growth < _ROUNDING:
+        return "low precision", f"{words}, less at a longer difference step: rounding"
+    if found.growth > _TRUNCATION:
+        return "rough surface", f"{words}, more at a longer difference step: not smooth over thousandths of an Å"
     return None
 
 
@@ -170,31 +177,32 @@ def _momenta(found: Findings, limits: Limits) -> tuple[str, str] | None:
 
 
 def _energy(found: Findings, limits: Limits) -> tuple[str, str] | None:
-    """Judge the total energy, and how it depends on the time step."""
-    if _kept(found.whole, limits) and _smooth(found.half, found.whole, found.order_fine, limits):
-        if _smooth(found.whole, found.double, found.order_coarse, limits):
-            return None
-        return "step too long", (
-            f"order {found.order_fine:.2f} below {found.whole.timestep_fs:g} fs but {found.order_coarse:.2f} above"
-        )
-    if _mended_by_float64(found, limits) and found.exact_half is not None:
-        return "low precision", (
-            f"{_words(found)}; in float64 RMS {found.exact_half.rms:.2g} meV/atom at {found.half.timestep_fs:g} fs"
-        )
-    if not _smooth(found.half, found.whole, found.order_fine, limits):
-        return "rough surface", _words(found)
+    """Judge the total energy, and how it depends on the time step.
+
+    A step that is too long shows as an order of 2 or more with too large an error; less than 2 is not its doing, on
+    either side of it.
+    """
+    words = _words(found)
+    smooth = _smooth(found.half, found.whole, found.order_fine, limits) and _smooth(
+        found.whole, found.double, found.order_coarse, limits
+    )
+    if smooth and _kept(found.whole, limits):
+        return None
+    if found.exact_half is not None and _mended_by_float64(found, found.exact_half, limits):
+        exact = found.exact_half
+        return "low precision", f"{words}; in float64 RMS {exact.rms:.2g} meV/atom at {exact.timestep_fs:g} fs"
+    if not smooth:
+        return "rough surface", words
     if _kept(found.half, limits):
-        return "step too long", f"{_words(found)}; {found.half.timestep_fs:g} fs is short enough"
-    shorter = found.half.rms > limits.max_rms_meV_per_atom
-    if shorter or abs(found.half.drift) <= abs(found.whole.drift) / 2.0:
-        return "step too long", f"{_words(found)}; {found.half.timestep_fs:g} fs is not short enough either"
-    return "rough surface", f"{_words(found)}; a shorter step does not lessen the drift"
+        return "step too long", f"{words}; {found.half.timestep_fs:g} fs is short enough"
+    if found.half.rms <= limits.max_rms_meV_per_atom and abs(found.half.drift) > abs(found.whole.drift) / 2.0:
+        return "rough surface", f"{words}; a shorter step does not lessen the drift"
+    return "step too long", f"{words}; {found.half.timestep_fs:g} fs is not short enough either"
 
 
-def _mended_by_float64(found: Findings, limits: Limits) -> bool:
+def _mended_by_float64(found: Findings, exact: Kept, limits: Limits) -> bool:
     """Tell whether half the step is kept in float64 as the order asks, and is not in the precision under test."""
-    exact = found.exact_half
-    if exact is None or (_kept(found.half, limits) and found.order_fine >= limits.min_order):
+    if _kept(found.half, limits) and found.order_fine >= limits.min_order:
         return False
     return _kept(exact, limits) and exact.rms * 2.0**limits.min_order <= found.whole.rms
 

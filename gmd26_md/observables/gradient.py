@@ -28,12 +28,16 @@ class TwoSteps:
         At h and at 4 h.
     standard_error
         Of `value`, where it is estimated from random probes; 0 where it is exact.
+    typical
+        What is seen at most places: far under `value` where a few kinks make it, near it where it is everywhere. By
+        default `value`.
     """
 
     value: float
     short: float
     long: float
     standard_error: float = 0.0
+    typical: float | None = None
 
     @property
     def growth(self) -> float:
@@ -79,6 +83,8 @@ def derivatives(values: Floats, step: float) -> tuple[Floats, Floats, Floats]:
 def gradient_error(forces: Floats, directions: Floats, energies: Floats, step: float) -> TwoSteps:
     """Return the RMS difference between forces and energy differences over the RMS of the forces, along directions.
 
+    `typical` is the median difference in place of the RMS.
+
     Parameters
     ----------
     forces
@@ -95,7 +101,7 @@ def gradient_error(forces: Floats, directions: Floats, energies: Floats, step: f
     scale = np.sqrt(np.mean(along**2))
     with np.errstate(invalid="ignore", divide="ignore"):
         both, short, long = (float(np.sqrt(np.mean((along + slope) ** 2)) / scale) for slope in slopes)
-    return TwoSteps(both, short, long)
+        return TwoSteps(both, short, long, typical=float(np.median(np.abs(along + slopes[0])) / scale))
 
 
 def curl(forces: Floats, step: float) -> TwoSteps:

@@ -7,7 +7,7 @@ energy differences and their curl is taken, in float64 where the model can. Docs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -170,8 +170,9 @@ def _way_back(there: Trajectory, back: Run | None) -> float:
 
 
 def _worst(curls: list[TwoSteps]) -> TwoSteps:
-    """Return the largest curl; one that is not a number counts as larger than all."""
-    return max(curls, key=lambda found: np.inf if np.isnan(found.value) else found.value)
+    """Return the largest curl, the smallest as `typical`; one that is not a number counts as larger than all."""
+    largest = max(curls, key=lambda found: np.inf if np.isnan(found.value) else found.value)
+    return replace(largest, typical=min(found.value for found in curls))
 
 
 def _precisions(probed: Probed, half: Metrics, twin: Metrics | None, dtype: str) -> Metrics:

@@ -68,7 +68,7 @@ def probe(
     energies, _ = _asked(exact, case, moved)
     return Probed(
         gradient.gradient_error(forces, directions, energies, h),
-        [_curl(exact, case, x, rng, settings) for x in positions[_spread(len(chosen), settings.n_curl_frames)]],
+        [_curl(exact, case, x, rng, settings) for x in positions],
         _asked(own, case, positions),
         None if other is None else _asked(other, case, positions),
     )

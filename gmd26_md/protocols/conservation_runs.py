@@ -51,7 +51,7 @@ def run(
     All molecules and time steps move together; `other` is the same model in the other precision.
     """
     steps = (1000.0 / settings.timestep_fs) * np.array(
-        [settings.thermalise_ps, 3.5 * settings.nve_ps, settings.reversal_fs / 1000.0, 2.0 * settings.nve_ps]
+        [2.0 * settings.thermalise_ps, 3.5 * settings.nve_ps, settings.reversal_fs / 1000.0, 2.0 * settings.nve_ps]
     )
     done = np.concatenate([[0.0], np.cumsum(steps)]) / steps[: 4 if other is not None else 3].sum()
 
@@ -89,8 +89,9 @@ def _cold(case: Case, settings: Settings) -> System:
 
 
 def _warming(settings: Settings) -> Segment:
-    n = max(1, round(1000.0 * settings.thermalise_ps / settings.timestep_fs))
-    return Segment("nvt", n, settings.timestep_fs, n, settings.friction_per_fs)
+    step = STEPS["half"] * settings.timestep_fs
+    n = max(1, round(1000.0 * settings.thermalise_ps / step))
+    return Segment("nvt", n, step, n, settings.friction_per_fs)
 
 
 def _onwards(thermal: Run, case: Case, name: str, settings: Settings) -> System:
