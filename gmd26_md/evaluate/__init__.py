@@ -3,6 +3,7 @@
 What is finished is in the run folder and never done again; a molecule that fails is a record and stops nothing.
 """
 
+from gmd26_md.evaluate.committee import measure_committee
 from gmd26_md.evaluate.conservation import measure_conservation
 from gmd26_md.evaluate.distributions import measure_distributions
 from gmd26_md.evaluate.relaxation import measure_relaxation
@@ -13,6 +14,7 @@ from gmd26_md.question import Question, reference_of
 
 __all__ = [
     "Question",
+    "measure_committee",
     "measure_conservation",
     "measure_distributions",
     "measure_relaxation",

@@ -23,6 +23,7 @@ from scipy.stats import rankdata
 from gmd26_md.observables.statistics import Floats, drawn_over, resampled
 
 FEWEST_RANKED = 3  # numbers; the rank correlation of two is always 1 or -1
+FEWEST_MOLECULES = 5  # of four in random order, one time in twelve they are in perfect order, up or down
 
 
 def force_spread(forces: Floats) -> Floats:
@@ -150,7 +151,7 @@ def calibration(runs: Sequence[LabelledRun], *, factor: float, limit_eV_per_A: f
     within `factor` times the spread of their atom, and twice that: 0.683 and 0.954 if errors were Gaussian),
     `rank_correlation_of_frames_ratio`, `warns_of_error_auroc_fraction` (`area_under_roc` of the signal for an error of
     the frame above the limit), `rank_correlation_within_runs_ratio` (mean over runs) and
-    `rank_correlation_over_runs_ratio` (of the runs' RMS).
+    `rank_correlation_over_runs_ratio` (of the runs' RMS; NaN for fewer than five molecules).
 
     Parameters
     ----------
@@ -173,7 +174,8 @@ def calibration(runs: Sequence[LabelledRun], *, factor: float, limit_eV_per_A: f
     nothing = Interval(float("nan"), float("nan"), float("nan"), "nothing")
     found = dict(zip(_POOLED, intervals(frames, _pooled), strict=True))
     found["rank_correlation_within_runs_ratio"] = intervals(within, _mean)[0] if within else nothing
-    found["rank_correlation_over_runs_ratio"] = intervals(whole, _correlated_rows)[0]
+    enough = len(whole) >= FEWEST_MOLECULES
+    found["rank_correlation_over_runs_ratio"] = intervals(whole, _correlated_rows)[0] if enough else nothing
     return found
 
 
