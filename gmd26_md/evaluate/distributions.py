@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _MODEL_SHARE = 0.3  # of the progress bar
 _PROTOCOL = "distributions"
+_WORTH_WORKERS_S = 5.0  # the start of workers takes a second or two
 
 
 def measure_distributions(
@@ -60,8 +61,10 @@ def measure_distributions(
     job.move(todo, lambda fraction, words: show(_MODEL_SHARE * fraction, words))
     whole = job.record_those_in_trouble(todo)
     orders = [(case, order) for case in whole for order in job.orders(case)]
-    job.estimate([order for _, order in orders], max_hours, tell)
-    job.compare(whole, orders, lambda fraction, words: show(_MODEL_SHARE + (1 - _MODEL_SHARE) * fraction, words))
+    n_workers = job.workers([order for _, order in orders], max_hours, tell)
+    job.compare(
+        whole, orders, n_workers, lambda fraction, words: show(_MODEL_SHARE + (1 - _MODEL_SHARE) * fraction, words)
+    )
 
 
 @dataclass(frozen=True)
@@ -144,31 +147,32 @@ class _Distributions:
             self._record(case, runs, Judged(judgement, reason, {}, {"run": index}), shown=index)
         return whole
 
-    def estimate(self, orders: Sequence[Order], max_hours: float, tell: Callable[[str], None]) -> None:
-        """Say how long the reference's missing runs will take; refuse what is too long."""
+    def workers(self, orders: Sequence[Order], max_hours: float, tell: Callable[[str], None]) -> int:
+        """Say how long the reference's missing runs will take, refuse what is too long, and return how many workers."""
         missing = [order for order in orders if not path_of(order, self.kept).is_file()]
         if not missing:
-            return
-        hours = estimated_s(missing, self.kept) / 3600
+            return 1
+        n_workers = os.cpu_count() or 1
+        hours = estimated_s(missing, self.kept, n_workers=n_workers) / 3600
         n_steps = sum(order.n_steps for order in missing)
         took = (
             f"{hours:.1f} h" if hours >= 1.5 else f"{60 * hours:.0f} min" if hours > 0.03 else f"{3600 * hours:.0f} s"
         )
-        words = (
-            f"{len(missing)} runs of {self.reference}, {n_steps} steps in all, about {took} on {os.cpu_count()} cores"
-        )
+        words = f"{len(missing)} runs of {self.reference}, {n_steps} steps in all, about {took} on {n_workers} cores"
         if not hours <= max_hours:
             raise UserError(
                 f"{words}: more than --max-hours {max_hours:g}. Allow more, or make them shorter (--run-ps), fewer "
                 "(--only, --n-runs), or the reference cheaper (--reference). Nothing that is finished is lost."
             )
         tell(f"reference dynamics: {words}; kept in {self.kept}")
+        return n_workers if 3600 * hours > _WORTH_WORKERS_S else 1
 
-    def compare(self, cases: Sequence[Case], orders: Sequence[tuple[Case, Order]], show: Show) -> None:
+    def compare(self, cases: Sequence[Case], orders: Sequence[tuple[Case, Order]], n_workers: int, show: Show) -> None:
         """Make the reference's runs that are not there, and record each case as soon as it has all of its own."""
         waiting: dict[str, dict[int, Sampled]] = {case.slug: {} for case in cases}
         by_slug = {case.slug: case for case in cases}
-        for n_done, (index, sampled) in enumerate(sample([order for _, order in orders], self.kept), start=1):
+        runs = sample([order for _, order in orders], self.kept, n_workers=n_workers)
+        for n_done, (index, sampled) in enumerate(runs, start=1):
             slug = orders[index][0].slug
             waiting[slug][index] = sampled
             show(n_done / len(orders), f"reference dynamics: {n_done} of {len(orders)} runs")

@@ -88,12 +88,16 @@ def over(value: float, of: float) -> float:
 
 @dataclass(frozen=True)
 class _Finding:
-    """A distance that was held against its noise; `model_ratio` counts the model's own noise as noise too."""
+    """A distance that was held against its noise; `model_ratio` counts the model's own noise as noise too.
+
+    `placed` says that it names a place in the molecule, which h(r) does not.
+    """
 
     words: str
     ratio: float
     model_ratio: float
     limit: float
+    placed: bool
 
     @property
     def off(self) -> bool:
@@ -129,6 +133,7 @@ def judge(compared: Sequence[Compared], settings: Settings, evidence: dict[str, 
                 ratio,
                 over(distance, _worse(noise, model_noise)),
                 settings.max_ratio,
+                family != "hr",
             )
         )
         findings.append(
@@ -137,6 +142,7 @@ def judge(compared: Sequence[Compared], settings: Settings, evidence: dict[str, 
                 worst[0],
                 at_kind,
                 settings.max_kind_ratio,
+                family != "hr",
             )
         )
         ranked += by_kind
@@ -148,7 +154,11 @@ def judge(compared: Sequence[Compared], settings: Settings, evidence: dict[str, 
         "worst": [_told(ratio, c) for ratio, c in ranked[:_N_WORST]],
         "not_sampled": [c.words for c in unsampled],
     }
-    judgement, reason = _word(findings, unsampled, settings)
+    lost = [c for c in compared if np.isnan([c.distance, c.noise, c.model_noise]).any()]
+    if lost:
+        judgement, reason = "failed", f"{FAMILIES[lost[0].family][0]}: a distance is not a number, of {lost[0].words}"
+    else:
+        judgement, reason = _word(findings, unsampled, settings)
     return Judged(judgement, reason, metrics, evidence)
 
 
@@ -156,10 +166,8 @@ def _word(findings: list[_Finding], unsampled: list[Compared], settings: Setting
     if not findings:
         return "failed", "there is nothing to compare in a single atom"
     findings = sorted(findings, key=lambda f: _rank(f.ratio / f.limit))
-    if not all(np.isfinite(f.ratio) or f.ratio > 0 for f in findings):
-        return "failed", f"a distance is not a number: {findings[0].words}"
     wrong = [f for f in findings if f.off]
-    settled = [f for f in wrong if f.settled]
+    settled = sorted((f for f in wrong if f.settled), key=lambda f: not f.placed)  # the worst that says where, first
     if settled:
         return "off", f"{settled[0].words} (limit {settled[0].limit:g})"
     if wrong:
