@@ -62,6 +62,7 @@ def analyse(said: Sequence[Said], members: Sequence[str], settings: Settings) ->
             "committee": _calibration(labelled, of_mean, limit),
             "model": _calibration([s for s in labelled if s.run.name in own], own, limit),
         },
+        "energy": _energy(labelled),
         "warnings": {} if alarm is None else _warnings(said, of_mean, own, limit, alarm),
         "runs": [_line(s, of_mean.get(s.run.name), own.get(s.run.name), limit, alarm) for s in said],
     }
@@ -124,6 +125,31 @@ def _calibration(said: Sequence[Said], errors: dict[str, LabelledRun], limit: fl
     return found
 
 
+def _energy(said: Sequence[Said]) -> dict[str, Any]:
+    """Return, by split, RMS spread and RMS error of the energy's change since the first label of each run."""
+    found = {}
+    for split in SPLITS:
+        runs = [s for s in said if s.run.split == split and _reference(s).n_frames > 1]
+        if runs:
+            sizes = [np.concatenate(parts) for parts in zip(*[_energy_changes(s) for s in runs], strict=True)]
+            spread, error = (float(root_mean_square(x)) for x in sizes)
+            ratio = error / spread if spread > 0 else float("nan")
+            found[split] = {
+                "energy_change_spread_meV_per_atom": spread,
+                "energy_change_error_meV_per_atom": error,
+                "error_over_spread_ratio": ratio,
+            }
+    return found
+
+
+def _energy_changes(said: Said) -> tuple[np.ndarray, np.ndarray]:
+    """Return spread and error of E(t) - E(0), (n_labels - 1,), meV/atom; the first is zero by construction."""
+    reference, energies = _reference(said), np.asarray(said.energies)
+    error = energies.mean(axis=0) - reference.energies
+    per_atom = 1000.0 / reference.n_atoms
+    return per_atom * energy_change_spread(energies)[1:], per_atom * (error - error[0])[1:]
+
+
 def _warnings(
     said: Sequence[Said],
     of_mean: dict[str, LabelledRun],
@@ -179,16 +205,15 @@ def _line(
         line |= {"warned_at_ps": told.warned_at_ps, "lead_ps": told.lead_ps, "outcome": told.outcome}
     if of_mean is None:
         return line | {"wrong_at_ps": None, "along": {}}
-    reference, energies = _reference(said), np.asarray(said.energies)
-    time_ps, per_atom = reference.time_fs / 1000.0, 1000.0 / reference.n_atoms
-    change = energies.mean(axis=0) - reference.energies
+    time_ps = _reference(said).time_fs / 1000.0
+    energy_spread, energy_error = _energy_changes(said)
     along = {
         "time_ps": time_ps,
         "force_spread_eV_per_A": root_mean_square(of_mean.spread),
         "force_spread_of_worst_atom_eV_per_A": of_mean.signal,
         "force_error_eV_per_A": of_mean.frame_error,
-        "energy_change_spread_meV_per_atom": per_atom * energy_change_spread(energies),
-        "energy_change_error_meV_per_atom": per_atom * (change - change[0]),
+        "energy_change_spread_meV_per_atom": np.concatenate([[0.0], energy_spread]),
+        "energy_change_error_meV_per_atom": np.concatenate([[0.0], energy_error]),
     }
     if own is not None:
         along["model_force_error_eV_per_A"] = own.frame_error

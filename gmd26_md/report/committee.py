@@ -23,6 +23,10 @@ _CALIBRATION = (
     ("rank_correlation_of_frames_ratio", "rank correlation of all frames", 2),
     ("warns_of_error_auroc_fraction", "AUROC for an error above the limit", 2),
 )
+_ENERGY = (
+    ("energy_change_spread_meV_per_atom", "spread of the energy's change, meV/atom", 2),
+    ("energy_change_error_meV_per_atom", "its true error, meV/atom", 2),
+)
 _EVENTS = (
     ("failure", "a failure"),
     ("error_of_committee", "a wrong mean"),
@@ -45,7 +49,8 @@ def render(answer: dict[str, Any], *, width: int = 110, colour: bool = False) ->
     console.print(f"{answer['committee']}, {answer['n_members']} members, on the runs of {answer['run']}")
     for whose, words in (("committee", "the mean of the members"), ("model", "the run's own model, a member")):
         if answer["calibration"][whose]:
-            console.print(_calibration_table(answer["calibration"][whose], words))
+            energy = answer["energy"] if whose == "committee" else {}
+            console.print(_calibration_table(answer["calibration"][whose], words, energy))
     if answer["warnings"]:
         console.print(_warning_table(answer["warnings"]))
     console.print(_run_table(answer["runs"]))
@@ -54,7 +59,7 @@ def render(answer: dict[str, Any], *, width: int = 110, colour: bool = False) ->
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _calibration_table(splits: dict[str, Any], words: str) -> Table:
+def _calibration_table(splits: dict[str, Any], words: str, energy: dict[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(f"against the error of {words}")
     for split, found in splits.items():
@@ -64,6 +69,8 @@ def _calibration_table(splits: dict[str, Any], words: str) -> Table:
         table.add_row(name, *[_number(found[key], digits) for found in splits.values()])
     above = [f"{found['n_frames_above_limit']} of {found['n_frames']}" for found in splits.values()]
     table.add_row("frames above the limit", *above)
+    for key, name, digits in _ENERGY if energy else ():
+        table.add_row(name, *[_number(energy.get(split, {}).get(key), digits) for split in splits])
     return table
 
 

@@ -77,9 +77,11 @@ def test_the_energy_of_the_mean_is_compared_by_its_change(committee, past_run):
     found = analyse(run(committee, [replace(past, labelled=shifted)]), MEMBERS, Settings())
     along = found["runs"][0]["along"]
     change = np.array(past.labelled.energies) - past.labelled.energies[0]
-    # the truth is k = 20, the mean k = 30: half as much again, over three atoms; members k = 20, 40: sqrt(2) x 10 apart
+    # the truth is k = 20, the mean k = 30: half as much again, over three atoms; members k = 20, 40: a standard
+    # deviation of sqrt(2) x 10
     assert along["energy_change_error_meV_per_atom"] == pytest.approx(500.0 / 3 * change, abs=1e-6)
     assert along["energy_change_spread_meV_per_atom"] == pytest.approx(1000.0 / 3 * np.sqrt(0.5) * change, abs=1e-6)
+    assert found["energy"]["id"]["error_over_spread_ratio"] == pytest.approx(np.sqrt(0.5))
 
 
 def test_it_warns_of_an_unseen_molecule_before_it_fails_by_a_threshold_from_known_ones(committee, past_run):
