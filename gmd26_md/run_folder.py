@@ -8,6 +8,7 @@ FOLDER/run.json            the question: model, molecules, settings
        labels/             frames of the model's own runs with the reference's energies and forces: training data
        failures/           the last frames on the way to what went wrong, to be labelled
        static/             errors by frame, for pooling
+       curves/             scans as CSV, a line a point
        at-work/                     the runs at work, while there are some: the engine's state and their frames
 """
 

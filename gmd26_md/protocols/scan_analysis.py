@@ -64,7 +64,7 @@ def analyse(numbers: Sequence[int], scans: Sequence[Scan], answers: Sequence[Ans
     for name in dict.fromkeys(name for f in found for name in f.metrics):
         values = [v for f in found if (v := f.metrics.get(name)) is not None]
         metrics[name] = _worst(name, values) if values else None
-    worst = min(found, key=lambda f: SEVERITY.index(f.judgement))
+    worst = min(found, key=lambda f: (SEVERITY.index(f.judgement), f.metrics.get("stretch_escape_eV") or np.inf))
     return Found(metrics, worst.judgement, worst.words, {"scans": [f.evidence for f in found]})
 
 
@@ -227,7 +227,7 @@ def _stretch_word(
     if deepest is not None:
         at, is_end = scan.length_A + scan.moved[deepest.index], deepest.index == len(scan.moved) - 1
         words = f"{deepest.depth:.0f} meV deep at {at:.2f} Å" + (", the end of the scan" if is_end else "")
-        words += f"; the lowest pass to such a place is {metrics['stretch_escape_eV']:.2f} eV high"
+        words += f"; the bond's lowest pass to such a place is {metrics['stretch_escape_eV']:.2f} eV"
         return ("falls apart" if is_end else "false minimum"), words
     values = {name: float("nan") if value is None else value for name, value in metrics.items()}
     off = values["stretch_minimum_error_A"]

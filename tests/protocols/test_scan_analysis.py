@@ -225,3 +225,21 @@ def test_a_molecule_has_the_judgement_of_its_worst_bond_and_the_worst_of_each_nu
     found = analyse(NUMBERS, [torsion_scan()] * 2, [worse, nan], Settings())
     assert found.judgement == SEVERITY[0] == "failed"
     assert np.isnan(found.metrics["torsion_rms_meV"])
+
+
+def test_of_bonds_that_fall_apart_the_one_with_the_lowest_pass_is_named():
+    def falling(slope):
+        top = int(np.argmin(np.abs(BY - 0.1)))
+        energies = morse()[0]
+        energies[top:] = energies[top] - slope * (BY[top:] - BY[top])
+        return energies
+
+    low, high = falling(0.8), 3.0 * falling(0.8)
+    reference = np.where(np.arange(len(BY)) % 4 == 1, morse()[0], np.nan)  # the home point, 21, among them
+    said = [Answers(e, forces_of(np.gradient(e, 0.01)), reference, forces_of(morse()[1])) for e in (high, low)]
+    other = replace(stretch_scan(), bond=(1, 0), side=np.array([0]))
+    found = analyse(NUMBERS, [stretch_scan(), other], said, Settings())
+    assert found.judgement == "falls apart"
+    assert found.words.startswith("H1-C0: ")
+    assert found.metrics["stretch_escape_eV"] == pytest.approx(low[31])
+    assert found.metrics["n_spurious_minima"] == 2
