@@ -225,14 +225,13 @@ def _interval(x: Floats, y: Floats, n_resamples: int, random: np.random.Generato
     for start in range(0, n_resamples, _AT_ONCE):
         n_draws = min(_AT_ONCE, n_resamples - start)
         drawn = random.integers(n_units, size=(n_draws, n_units))
-        models = random.integers(n_models, size=(n_draws, n_models))
-        for units, chosen in zip(drawn, models, strict=True):
-            a, b = _unit_ranks(x[:, units]), _unit_ranks(y[:, units])
-            weights = np.bincount(chosen, minlength=n_models).astype(float)
-            there = np.einsum("s,sp,sq->pq", weights, a.any(axis=1).astype(float), b.any(axis=1).astype(float))
-            total = np.einsum("s,snp,snq->pq", weights, a, b)
-            samples.append(np.divide(total, there, out=np.full_like(total, np.nan), where=there > 0))
-    found = np.array(samples)
+        chosen = random.integers(n_models, size=(n_draws, n_models))
+        weights = (chosen[:, :, None] == np.arange(n_models)).sum(axis=1).T.astype(float)  # (n_models, n_draws)
+        a, b = _unit_ranks(x[:, drawn]), _unit_ranks(y[:, drawn])  # (n_models, n_draws, n_units, n_columns)
+        there = np.einsum("sd,sdp,sdq->dpq", weights, a.any(axis=2).astype(float), b.any(axis=2).astype(float))
+        total = np.einsum("sd,sdpq->dpq", weights, a.swapaxes(2, 3) @ b)
+        samples.append(np.divide(total, there, out=np.full_like(total, np.nan), where=there > 0))
+    found = np.concatenate(samples)
     enough = np.isfinite(found).mean(axis=0) > 0.5
     found[:, ~enough] = 0.0
     low, high = np.nanpercentile(found, [2.5, 97.5], axis=0)
@@ -240,10 +239,13 @@ def _interval(x: Floats, y: Floats, n_resamples: int, random: np.random.Generato
 
 
 def _unit_ranks(values: Floats) -> Floats:
-    """Return ranks along axis 1, ties at their mean, centred and of unit length; zeros for a constant column."""
-    ranks = rankdata(values, axis=1)
-    ranks = ranks - ranks.mean(axis=1, keepdims=True)
-    length = np.sqrt((ranks**2).sum(axis=1, keepdims=True))
+    """Return ranks along the axis before the last, ties at their mean, centred and of unit length.
+
+    Zeros for a constant column.
+    """
+    ranks = rankdata(values, axis=-2)
+    ranks = ranks - ranks.mean(axis=-2, keepdims=True)
+    length = np.sqrt((ranks**2).sum(axis=-2, keepdims=True))
     return np.asarray(np.divide(ranks, length, out=np.zeros_like(ranks), where=length > _SAME), dtype=np.float64)
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from gmd26_md.observables.statistics import mean_of_molecules, spreads
 from gmd26_md.records import Record
 
 PATH, STATIC = "path_force_mae_eV_per_A", "force_mae_eV_per_A"
 BY_BONDS = "force_mae_by_bonds_from_group_eV_per_A"
+_N_RESAMPLES = 500
 
 
 def path_over_static(records: Sequence[Record]) -> dict[str, list[float]]:
@@ -49,7 +49,7 @@ def path_errors(records: Sequence[Record]) -> dict[str, Any]:
         Of one split: stability under one condition, and the static errors where there are some.
     """
     found: dict[str, Any] = {}
-    ratios = [np.array(values)[:, None] for _, values in sorted(path_over_static(records).items())]
+    ratios = list(path_over_static(records).values())
     if ratios:
         found["path_over_static_ratio"] = _mean(ratios)
     away: dict[int, dict[str, list[float]]] = {}
@@ -57,14 +57,22 @@ def path_errors(records: Sequence[Record]) -> dict[str, Any]:
         for bonds, error in (record.evidence.get(BY_BONDS) or {}).items():
             away.setdefault(int(bonds), {}).setdefault(record.molecule, []).append(float(error))
     if away:
-        found[BY_BONDS] = {
-            str(bonds): _mean([np.array(v)[:, None] for _, v in sorted(by_molecule.items())])
-            for bonds, by_molecule in sorted(away.items())
-        }
+        found[BY_BONDS] = {str(bonds): _mean(list(by_molecule.values())) for bonds, by_molecule in sorted(away.items())}
     return found
 
 
-def _mean(groups: list[Any]) -> dict[str, Any]:
-    spread = spreads(groups, mean_of_molecules)[0]
-    keys = ("value", "standard_error", "low", "high", "n_molecules")
-    return {key: getattr(spread, key) for key in keys} | {"n_values": spread.n_frames}
+def _mean(molecules: list[list[float]]) -> dict[str, Any]:
+    """Return the mean over molecules of their own means, with the spread from drawing molecules."""
+    means = np.array([[np.mean(values)] for values in molecules])
+    drawn = np.random.default_rng(0).integers(len(means), size=(_N_RESAMPLES, len(means)))
+    samples = means[drawn, 0].mean(axis=1)
+    unknown = len(means) == 1  # one molecule says nothing of others
+    low, high = (np.nan, np.nan) if unknown else np.percentile(samples, [2.5, 97.5])
+    return {
+        "value": float(means.mean()),
+        "standard_error": float("nan") if unknown else float(samples.std(ddof=1)),
+        "low": float(low),
+        "high": float(high),
+        "n_molecules": len(means),
+        "n_values": sum(len(values) for values in molecules),
+    }
