@@ -73,7 +73,8 @@ class Findings:
     half, whole, double
         Runs at half the time step, the step in question, and twice it.
     stopped
-        Why the run at a step did not come to its end, by "half", "whole", "double".
+        Why the run at a step is not whole, by "half", "whole", "double"; begins with "exploded" where the step may be
+        the reason.
     order_fine, order_coarse
         From half to whole, and from whole to double.
     gradient, curl
@@ -116,12 +117,13 @@ def diagnose(found: Findings, limits: Limits) -> tuple[str, str]:
 
 def _unfinished(found: Findings) -> tuple[str, str] | None:
     """Judge runs that did not come to their end, and numbers that are none."""
-    if set(found.stopped) == {"double"}:
+    exploded = {name for name, why in found.stopped.items() if why.startswith("exploded")}
+    if exploded == set(found.stopped) == {"double"}:
         return (
             "step too long",
             f"{found.whole.timestep_fs:g} fs holds, but at {found.double.timestep_fs:g} fs: {found.stopped['double']}",
         )
-    if set(found.stopped) == {"whole", "double"}:
+    if exploded == set(found.stopped) == {"whole", "double"}:
         return "step too long", f"only {found.half.timestep_fs:g} fs comes to its end; {found.stopped['whole']}"
     if found.stopped:
         name, why = next(iter(found.stopped.items()))

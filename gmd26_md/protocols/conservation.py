@@ -50,7 +50,7 @@ class Outcome:
     reason
         The number that decided, in words.
     evidence
-        What the numbers rest on: both difference steps, temperatures by element, samples of the energy.
+        What the numbers rest on: each run's energy, both difference steps, the curl by frame, temperatures by element.
     """
 
     metrics: Metrics

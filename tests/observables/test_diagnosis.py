@@ -66,6 +66,7 @@ def test_a_run_that_only_the_shorter_step_survives_is_the_step():
     assert word(whole=replace(lost, timestep_fs=0.5), double=lost, stopped=both) == "step too long"
     assert word(stopped={"half": "exploded", **both}) == "failed"
     assert word(stopped={"whole": "error"}) == "failed"
+    assert word(stopped={"double": "error at 3 fs: no"}) == "failed"  # a calculator that raised is not the step
     assert word(stopped={"half": "error"}) == "failed"
 
 

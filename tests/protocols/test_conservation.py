@@ -294,7 +294,7 @@ def test_one_number_that_is_none_in_one_frame_of_one_run_is_enough(four, harmoni
     array[(frame, *(0,) * (array.ndim - 1))] = np.nan
     broken = replace(dynamics.runs[name], frames={"nve": replace(frames, **{what: array})})
     outcome = analyse(four, replace(dynamics, runs={**dynamics.runs, name: broken}), probed, SHORT)
-    assert outcome.judgement in ("failed", "step too long")  # "double" alone: it may be the longer step
+    assert outcome.judgement == "failed"
     assert what.replace("energies", "energy") in outcome.reason
 
 
