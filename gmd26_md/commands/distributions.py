@@ -24,7 +24,7 @@ from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, NOT_NEGATIVE, POSITIV
 @click.option("--window-ps", type=POSITIVE, default=1.0, show_default=True, help="Of the spectra.")
 @click.option("--n-runs", type=AT_LEAST_ONE, default=2, show_default=True, help="Of model and of reference, 2 or more.")
 @click.option("--seed", type=COUNT, default=0, show_default=True)
-@click.option("--max-ratio", type=POSITIVE, default=2.0, show_default=True, help="Mean distance over noise of 'off'.")
+@click.option("--max-ratio", type=POSITIVE, default=2.5, show_default=True, help="Mean distance over noise of 'off'.")
 @click.option("--max-kind-ratio", type=POSITIVE, default=4.0, show_default=True, help="The same of the worst kind.")
 @click.option(
     "--max-noise-ratio", type=POSITIVE, default=1.0, show_default=True, help="Noise over spread, 'unsettled'."

@@ -49,9 +49,10 @@ class Settings:
     n_runs, seed
         Runs of the model, and as many of the reference: two at least, as the noise is what differs between them.
     max_ratio
-        Of the mean distance of a family (bonds, angles, ...) to its noise; more is "off".
+        Of the mean distance of a family (bonds, angles, ...) to its noise; more is "off". 2.5: of 36 such ratios of
+        GFN2-xTB against itself (acetic acid, 5 ps) one was above 2, at 2.3.
     max_kind_ratio
-        Of the distance of one kind in it; more is "off" too. Larger, as the worst of many is meant.
+        Of the distance of one kind in it; more is "off" too. 4, as the worst of many is meant: there it went up to 2.6.
     max_noise_ratio
         Of the distance between two reference runs to the spread: a coordinate that differs by more between them was not
         sampled, and the molecule is "unsettled".
@@ -66,7 +67,7 @@ class Settings:
     window_ps: float = 1.0
     n_runs: int = 2
     seed: int = 0
-    max_ratio: float = 2.0
+    max_ratio: float = 2.5
     max_kind_ratio: float = 4.0
     max_noise_ratio: float = 1.0
 
