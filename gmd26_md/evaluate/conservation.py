@@ -19,7 +19,6 @@ from gmd26_md.run_folder import RunFolder
 log = logging.getLogger(__name__)
 
 _WRITE_EVERY = 5  # samples; the file is to look at, the numbers rest on all of them
-_AT_ONCE = {"batched": 32, "ase": 4}  # molecules whose runs a kill may cost; the ASE road gains nothing by more
 
 
 def measure_conservation(
@@ -40,10 +39,17 @@ def measure_conservation(
     if not runnable:
         return
     other = other_precision(question.subject)
-    size = _AT_ONCE[question.subject.engine]
+    size = _at_once(question.subject)
     groups = [runnable[i : i + size] for i in range(0, len(runnable), size)]
     for index, group in enumerate(groups):
         _examine_together(question, folder, settings, asked, group, other, part(show, index, len(groups)))
+
+
+def _at_once(subject: Subject) -> int:
+    """Return how many molecules move together, whose runs a kill may cost; each of them moves three times over."""
+    if subject.engine == "ase":
+        return 4  # one by one anyway
+    return 8 if subject.device == "cpu" else 64  # a GPU is idle in a small batch
 
 
 def other_precision(subject: Subject) -> ForceProvider | None:
