@@ -51,15 +51,34 @@ def symmetric_rmsd(
     """
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return float("nan"), float("nan")
-    numbers = np.asarray(numbers)
+    numbers, bonds = np.asarray(numbers), np.asarray(bonds)
     heavy = np.flatnonzero(numbers > 1)
-    best_all, best_heavy = np.inf, np.inf
-    for image in _automorphisms(numbers, np.asarray(bonds), heavy):
-        for order in _labellings(numbers, np.asarray(bonds), heavy, image, first, second):
-            best_all = min(best_all, _rms(kabsch(first[order], second) - second))
-        if len(heavy):
-            best_heavy = min(best_heavy, _rms(kabsch(first[image], second[heavy]) - second[heavy]))
-    return float(best_all), float(best_heavy) if len(heavy) else float("nan")
+    order = best_labelling(numbers, bonds, first, second)
+    all_atoms = _rms(kabsch(first[order], second) - second)
+    if not len(heavy):
+        return all_atoms, float("nan")
+    images = _automorphisms(numbers, bonds, heavy)
+    return all_atoms, min(_rms(kabsch(first[image], second[heavy]) - second[heavy]) for image in images)
+
+
+def best_labelling(
+    numbers: NDArray[np.integer], bonds: NDArray[np.integer], first: Floats, second: Floats
+) -> NDArray[np.int64]:
+    """Return which atom of `first` plays each atom of `second`, (n_atoms,), for the least RMSD over all atoms.
+
+    Parameters and limits are those of `symmetric_rmsd`. Every atom plays itself if a position is not finite.
+    """
+    numbers, bonds = np.asarray(numbers), np.asarray(bonds)
+    best, chosen = np.inf, np.arange(len(numbers))
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        return chosen
+    heavy = np.flatnonzero(numbers > 1)
+    for image in _automorphisms(numbers, bonds, heavy):
+        for order in _labellings(numbers, bonds, heavy, image, first, second):
+            found = _rms(kabsch(first[order], second) - second)
+            if found < best:
+                best, chosen = found, order
+    return chosen
 
 
 def _rms(difference: Floats) -> float:
