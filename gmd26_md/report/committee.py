@@ -28,9 +28,9 @@ _ENERGY = (
     ("energy_change_error_meV_per_atom", "its true error, meV/atom", 2),
 )
 _EVENTS = (
-    ("failure", "a failure"),
-    ("error_of_committee", "a wrong mean"),
-    ("error_of_model", "a wrong model"),
+    ("failure", "failure"),
+    ("error_of_committee", "wrong mean"),
+    ("error_of_model", "wrong model"),
 )
 
 
@@ -77,7 +77,8 @@ def _calibration_table(splits: dict[str, Any], words: str, energy: dict[str, Any
 def _warning_table(splits: dict[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("warned of", "", "happened", "before", "with it", "late", "never", "lead", "false alarms"):
-        table.add_column(name, justify="left" if name in ("warned of", "") else "right")
+        words = name in ("warned of", "")
+        table.add_column(name, justify="left" if words else "right", no_wrap=words)
     for event, words in _EVENTS:
         for split, found in splits.items():
             told = found[event]
