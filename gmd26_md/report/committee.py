@@ -76,9 +76,9 @@ def _calibration_table(splits: dict[str, Any], words: str, energy: dict[str, Any
 
 def _warning_table(splits: dict[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("warned of", "", "happened", "before", "with it", "late", "never", "lead", "false alarms"):
-        words = name in ("warned of", "")
-        table.add_column(name, justify="left" if words else "right", no_wrap=words)
+    for name in ("warned of", "", "of runs", "before", "with it", "late", "never", "lead", "false alarms"):
+        text = name in ("warned of", "")
+        table.add_column(name, justify="left" if text else "right", no_wrap=text)
     for event, words in _EVENTS:
         for split, found in splits.items():
             told = found[event]
