@@ -143,8 +143,8 @@ class _Distributions:
             if found is None:
                 whole.append(case)
                 continue
-            judgement, reason, index = found
-            self._record(case, runs, Judged(judgement, reason, {}, {"run": index}), shown=index)
+            judged = Judged(found.judgement, found.reason, {"failed_at_ps": found.at_ps}, {"run": found.run})
+            self._record(case, runs, judged, shown=found.run)
         return whole
 
     def workers(self, orders: Sequence[Order], max_hours: float, tell: Callable[[str], None]) -> int:
@@ -185,7 +185,7 @@ class _Distributions:
         names = {"reference_runs": [order.name for order in self.orders(case)]}
         wrong = trouble(case, reference)
         if wrong is not None:
-            reason = f"the reference's own {wrong[1]} ({wrong[0]}), so there is nothing to compare with"
+            reason = f"the reference's own {wrong.reason} ({wrong.judgement}), so there is nothing to compare with"
             self._record(case, runs, Judged("failed", reason, {}, names), verdict="error", reference=reference)
             return
         try:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gmd26_md.dynamics.engine import Checks, Progress, Run, Segment, System, stream
+from gmd26_md.dynamics.engine import Checks, PairCheck, Progress, Run, Segment, System, stream
 from gmd26_md.dynamics.forces import ForceProvider
 from gmd26_md.errors import UserError
+from gmd26_md.observables.bonds import bond_graph
 from gmd26_md.observables.verdict import Thresholds
+from gmd26_md.observables.watched import watched
 from gmd26_md.protocols.cases import Case
 from gmd26_md.protocols.relaxation import reference_minimum
 from gmd26_md.reference.sampling import Order
@@ -122,18 +124,23 @@ def run(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[Run]:
     """Run the model on cases (each with a reference minimum), by number of the run; yield each as it ends."""
-    systems = [
-        System(
-            key=run_name(case, index),
-            numbers=case.numbers,
-            positions=reference_minimum(case).positions[0],
-            seed=seed_of(settings.seed, case.slug, f"model-{index}"),
-            temperature_K=settings.temperature_K,
-            checks=Checks(max_temperature_K=_max_temperature_K(settings)),
-        )
-        for case, index in chosen
-    ]
+    systems = [_system(case, index, settings) for case, index in chosen]
     yield from stream(provider, systems, segments(settings), folder=folder, on_progress=on_progress)
+
+
+def _system(case: Case, index: int, settings: Settings) -> System:
+    """Return a run of the model, which ends where a bond breaks or two atoms clash: nothing after it is compared."""
+    minimum = reference_minimum(case).positions[0]
+    checks = watched(bond_graph(case.numbers, minimum))
+    pairs = [PairCheck(name, c.pairs, c.at_least_A, c.at_most_A, stops=True) for name, c in checks.items()]
+    return System(
+        key=run_name(case, index),
+        numbers=case.numbers,
+        positions=minimum,
+        seed=seed_of(settings.seed, case.slug, f"model-{index}"),
+        temperature_K=settings.temperature_K,
+        checks=Checks(max_temperature_K=_max_temperature_K(settings), pairs=tuple(pairs)),
+    )
 
 
 def reference_orders(case: Case, settings: Settings, reference: str) -> list[Order]:

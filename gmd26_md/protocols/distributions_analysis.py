@@ -30,31 +30,50 @@ _SHOWN_FS = 10.0
 _HIGHEST_PER_CM = 4500.0  # of the curves that are kept
 
 
-def trouble(case: Case, runs: Sequence[Sampled]) -> tuple[str, str, int] | None:
-    """Return judgement, reason and number of the first run that is not to be compared; None if all are whole."""
+@dataclass(frozen=True)
+class Trouble:
+    """Why a run is not to be compared: the judgement, the reason, the run's number, and when (None: not known)."""
+
+    judgement: str
+    reason: str
+    run: int
+    at_ps: float | None
+
+
+def trouble(case: Case, runs: Sequence[Sampled]) -> Trouble | None:
+    """Return what is wrong with the first run that is not to be compared; None if all are whole."""
     graph = bond_graph(case.numbers, reference_minimum(case).positions[0])
     for index, sampled in enumerate(runs):
         found = _trouble_of(graph, sampled)
         if found is not None:
-            return found[0], f"run {index}: {found[1]}", index
+            judgement, words, at_ps = found
+            at = "" if at_ps is None else f", at {at_ps:.3f} ps"
+            return Trouble(judgement, f"run {index}: {words}{at}", index, at_ps)
     return None
 
 
-def _trouble_of(graph: BondGraph, sampled: Sampled) -> tuple[str, str] | None:
+def _trouble_of(graph: BondGraph, sampled: Sampled) -> tuple[str, str, float | None] | None:
     if sampled.stopped is not None:
-        at = "" if sampled.stopped_at_fs is None else f" at {sampled.stopped_at_fs / 1000:.3f} ps"
-        return ("exploded" if sampled.stopped == "exploded" else "failed"), f"{sampled.reason or sampled.stopped}{at}"
+        word = {"exploded": "exploded", "check": "broken"}.get(sampled.stopped, "failed")
+        at_ps = None if sampled.stopped_at_fs is None else sampled.stopped_at_fs / 1000
+        return word, sampled.reason or sampled.stopped, at_ps
     if not len(sampled.time_fs):
-        return "failed", "no frame was kept"
+        return "failed", "no frame was kept", None
     if not (np.isfinite(sampled.positions).all() and np.isfinite(sampled.velocities).all()):
-        return "exploded", "a position or velocity was not finite"
+        return "exploded", "a position or velocity was not finite", None
     report = examine_topology(graph, sampled.positions, sampled.time_fs)
     for name in ("bond_broken", "bond_broken_by_radii", "clash"):
         event = getattr(report, name)
         if event is not None:
-            return "broken", f"{name} of atoms {event.atoms} at {event.at_ps:.3f} ps"
+            return "broken", f"{name} of atoms {event.atoms}", event.at_ps
     if not report.intact:
-        return "reacted", f"bonds lost {list(report.lost)}, gained {list(report.gained)}, or a proton transferred"
+        event = report.transfer or report.new_bond
+        words = (
+            f"a new bond or proton transfer of atoms {event.atoms}"
+            if event
+            else "the covalent graph at the end differs"
+        )
+        return "reacted", words, event.at_ps if event else None
     return None
 
 

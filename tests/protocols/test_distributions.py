@@ -18,7 +18,7 @@ from gmd26_md.observables.spectrum import PER_CM_OF_PER_FS
 from gmd26_md.protocols import distributions
 from gmd26_md.protocols.cases import Case
 from gmd26_md.protocols.distributions import Settings
-from gmd26_md.protocols.distributions_analysis import analyse, trouble
+from gmd26_md.protocols.distributions_analysis import Trouble, analyse, trouble
 from gmd26_md.protocols.distributions_judgement import Compared, judge
 from gmd26_md.trajectory import Trajectory
 
@@ -130,16 +130,27 @@ def test_a_run_that_ended_badly_is_named_not_compared(acid):
     good = shaken(acid, 0.03, 0)
     assert trouble(case, [good, good]) is None
     blown = replace(good, stopped="exploded", stopped_at_fs=120.0, reason="too hot")
-    assert trouble(case, [good, blown]) == ("exploded", "run 1: too hot at 0.120 ps", 1)
-    assert trouble(case, [replace(good, stopped="error", reason="no")])[0] == "failed"
-    assert trouble(case, [replace(good, time_fs=np.zeros(0), positions=np.zeros((0, 8, 3)))])[0] == "failed"
+    assert trouble(case, [good, blown]) == Trouble("exploded", "run 1: too hot, at 0.120 ps", 1, 0.12)
+    assert trouble(case, [replace(good, stopped="error", reason="no")]).judgement == "failed"
+    assert trouble(case, [replace(good, time_fs=np.zeros(0), positions=np.zeros((0, 8, 3)))]).judgement == "failed"
     for name in ("positions", "velocities"):
         lost = getattr(good, name).copy()
         lost[200, 3, 1] = np.nan
-        assert trouble(case, [replace(good, **{name: lost})])[0] == "exploded"
+        assert trouble(case, [replace(good, **{name: lost})]).judgement == "exploded"
     apart = good.positions.copy()
     apart[100:, 5] += 3.0
-    assert trouble(case, [replace(good, positions=apart)])[0] == "broken"
+    assert trouble(case, [replace(good, positions=apart)]).judgement == "broken"
+
+
+def test_a_run_ends_where_a_bond_breaks():
+    far = AseForces(lambda: load_calculator("harmonic", bonds=[[0, 1]], k_eV_per_A2=1.0, r0_A=1.7))
+    case = case_of(DIMER)
+    runs = runs_of(case, far, 0)
+    found = trouble(case, runs)
+    assert found.judgement == "broken"
+    assert found.reason.startswith("run 0: bond_broken: atoms 0 and 1 were 1.")
+    assert found.at_ps < 0.084  # half a swing: before any frame
+    assert not len(runs[0].time_fs)
 
 
 def compared(**changed):
