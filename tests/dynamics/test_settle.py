@@ -99,6 +99,24 @@ def test_steps_that_run_out_are_not_convergence():
     assert end.n_steps == steep[0].n_steps + 3
 
 
+class SmallMemory(AseForces):
+    """Has room for two molecules at once."""
+
+    def bind(self, numbers):
+        if len(numbers) > 2:
+            raise MemoryError
+        return super().bind(numbers)
+
+
+def test_out_of_memory_each_half_goes_on_by_itself():
+    starts = [Valley.shape + 0.02 * np.random.default_rng(i).normal(size=(3, 3)) for i in range(5)]
+    steep = begun(AseForces(Valley), [NUMBERS] * 5, starts)
+    found = settle(SmallMemory(Valley), steep, fmax=1e-5, max_steps=500)
+    whole = settle(AseForces(Valley), steep, fmax=1e-5, max_steps=500)
+    assert [r.n_steps for r in found] == [r.n_steps for r in whole]
+    assert all(r.converged for r in found)
+
+
 class GivesUp(Valley):
     """Fails from its fifth answer on."""
 
