@@ -24,6 +24,7 @@ COMMANDS = {
     "distributions": "distributions",
     "committee": "committee",
     "static-errors": "static_errors",
+    "verdict": "verdict",
     "correlate": "correlate",
     "table": "table",
     "train": "train",

@@ -18,9 +18,9 @@ ALIVE = ("faithful", "silent", "drifting", "censored")
 KINDS = {
     "nonfinite_at_ps": "a number not finite",
     "too_hot_at_ps": "too hot",
-    "bond_broken_at_ps": "bond off by 0.5 Å",
-    "bond_broken_by_radii_at_ps": "bond beyond 1.5 radii",
-    "clash_at_ps": "atoms clash",
+    "bond_broken_at_ps": "bond off its length",
+    "bond_broken_by_radii_at_ps": "bond beyond the radii",
+    "clash_at_ps": "clash",
     "new_bond_at_ps": "new bond",
     "transfer_at_ps": "proton transfer",
 }

@@ -15,9 +15,9 @@ _DYNAMIC = (
     ("absolute_energy_drift_meV_per_atom_per_ps", "energy drift, size, meV/atom/ps", 3),
     ("energy_rms_meV_per_atom", "energy RMS about its line, meV/atom", 3),
     ("temperature_mean_K", "mean temperature, K", 0),
+    ("true_energy_change_max_meV_per_atom", "true-energy change, meV/atom", 2),
     ("path_force_mae_eV_per_A", "force MAE along its own run, eV/Å", 4),
     ("path_force_mae_relative_ratio", "the same, relative", 3),
-    ("true_energy_change_max_meV_per_atom", "true-energy change, meV/atom", 2),
 )
 _MOST_BONDS = 4  # rows of the table; all distances stand in summary.json
 
@@ -26,7 +26,7 @@ Part = dict[str, Any] | None
 
 def add_stability(table: Table, parts: list[Part], condition: str) -> None:
     """Add what the runs of each split under one condition came to."""
-    title(table, f"stability in the model's own dynamics, {condition}")
+    title(table, f"stability, {condition}")
     for key, words in (("alive_fraction", "alive as far as run, %"), ("faithful_fraction", "faithful, %")):
         table.add_row("  " + words, *["-" if p is None else share(p[key]) for p in parts])
     for verdict in VERDICTS:
@@ -35,13 +35,11 @@ def add_stability(table: Table, parts: list[Part], condition: str) -> None:
     for key, words, digits in _DYNAMIC:
         _add(table, words, [cell(p["metrics"].get(key) if p else None, digits) for p in parts])
     errors = [p["path_errors"] if p else {} for p in parts]
-    _add(
-        table, "force MAE along the run over the static one", [cell(e.get("path_over_static_ratio"), 2) for e in errors]
-    )
+    _add(table, "the same over the static one", [cell(e.get("path_over_static_ratio"), 2) for e in errors])
     for bonds in range(_MOST_BONDS + 1):
-        where = "in a functional group" if bonds == 0 else f"{bonds} bond{'s' if bonds > 1 else ''} from one"
+        where = "in a group" if bonds == 0 else f"{bonds} bond{'s' if bonds > 1 else ''} from one"
         found = [cell(e.get(BY_BONDS, {}).get(str(bonds)), 4) for e in errors]
-        _add(table, f"force MAE along the run {where}, eV/Å", found)
+        _add(table, f"the same, {where}, eV/Å", found)
 
 
 def survival_notes(compared: dict[str, Any]) -> list[str]:

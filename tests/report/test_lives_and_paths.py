@@ -136,5 +136,5 @@ def test_force_errors_by_bonds_are_means_over_molecules():
     found = path_errors(records)[BY_BONDS]
     assert found["0"]["value"] == pytest.approx(0.3)  # of two molecules, though one has two seeds
     assert found["1"]["value"] == pytest.approx(0.1)
-    assert "in a functional group" in render(summarise(records, {}))
+    assert "the same, in a group, eV/Å" in render(summarise(records, {}))
     assert path_errors([lived("a")]) == {}
