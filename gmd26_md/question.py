@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,10 @@ def _frames_digest(case: Case) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a record rests on."""
+    """Return the versions that a record rests on; those of an extra where it is installed."""
     names = ("gmd26-md", "ase", "torch", "tblite", "numpy", "mace-torch", "schnetpack")
-    return {name: version(name) for name in names} | {"python": sys.version.split()[0]}
+    found = {name: version(name) for name in names}
+    for extra in ("pyscf", "pyscf-dispersion"):
+        with suppress(PackageNotFoundError):
+            found[extra] = version(extra)
+    return found | {"python": sys.version.split()[0]}

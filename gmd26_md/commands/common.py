@@ -77,7 +77,12 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ask(
-    asked: Asked, *, n_frames: int | None, show: Callable[[float, str], None], reference: str | None = None
+    asked: Asked,
+    *,
+    n_frames: int | None,
+    show: Callable[[float, str], None],
+    reference: str | None = None,
+    n_labels: int = 0,
 ) -> Question:
     """Open the model and its molecules.
 
@@ -89,6 +94,9 @@ def ask(
         Told how far the reference minima are.
     reference
         What gives the minima to start from; by default the level of theory of the model's own training.
+    n_labels
+        How many labels a molecule the command will ask of the reference: what they will cost is said before the first
+        minimum is computed, where it is more than a minute.
     """
     from gmd26_md.calculators.device import choose_device
     from gmd26_md.evaluate import Question
@@ -99,24 +107,44 @@ def ask(
     subject = open_subject(asked.model, device=asked.device, dtype=asked.dtype, engine=asked.engine)
 
     if reference is not None:
-        reference_of(subject, reference)  # complain before it is asked for minima
+        reference = reference_of(subject, reference)  # complain before it is asked for minima
 
     def preparing(fraction: float) -> None:
         show(0.0, f"reference minima: {100 * fraction:.0f} %")
 
+    def warn(structures: Sequence[Atoms], n_minima: Sequence[int]) -> None:
+        show(0.0, "what the reference will cost")
+        _say_cost(asked, reference or subject.level_of_theory, structures, n_labels, n_minima)
+
     if asked.molecules is not None:
-        cases = _user_cases(asked, asked.molecules, subject, reference, preparing)
+        cases = _user_cases(asked, asked.molecules, subject, reference, preparing, warn)
         name = "user"
     else:
         task = _task_of(asked.task, subject.task, asked.called)
         folder = _frames_folder(asked.frames, subject.folder, subject.level_of_theory)
-        cases = _task_cases(asked, task, folder, subject, n_frames, reference, preparing)
+        cases = _task_cases(asked, task, folder, subject, n_frames, reference, preparing, warn)
         name = task.name
     return Question(subject, name, cases)
 
 
+def _say_cost(
+    asked: Asked, reference: str, structures: Sequence[Atoms], n_labels: int, n_minima: Sequence[int]
+) -> None:
+    """Say on the standard error what an expensive reference will cost."""
+    from gmd26_md.reference.cost import estimate
+
+    words = estimate(reference, structures, n_labels, n_minima=n_minima).words
+    if words and not asked.quiet:
+        click.echo(words, err=True)
+
+
 def _user_cases(
-    asked: Asked, path: Path, subject: Subject, reference: str | None, preparing: Callable[[float], None]
+    asked: Asked,
+    path: Path,
+    subject: Subject,
+    reference: str | None,
+    preparing: Callable[[float], None],
+    warn: Callable[[Sequence[Atoms], Sequence[int]], None],
 ) -> list[Case]:
     from gmd26_md.errors import UserError
     from gmd26_md.protocols.cases import cases_of_file
@@ -124,7 +152,9 @@ def _user_cases(
 
     if asked.task is not None or asked.only or asked.frames is not None:
         raise UserError("--molecules stands alone; leave out --task, --only and --frames, which choose from a task.")
-    _refuse_foreign(asked, subject, [(str(atoms.info["name"]), atoms) for atoms in read_structures(path)])
+    structures = read_structures(path)
+    _refuse_foreign(asked, subject, [(str(atoms.info["name"]), atoms) for atoms in structures])
+    warn(structures, [1] * len(structures))
     return cases_of_file(path, reference or subject.level_of_theory, on_progress=preparing)
 
 
@@ -136,13 +166,17 @@ def _task_cases(
     n_frames: int | None,
     reference: str | None,
     preparing: Callable[[float], None],
+    warn: Callable[[Sequence[Atoms], Sequence[int]], None],
 ) -> list[Case]:
     from gmd26_md import molecules
-    from gmd26_md.protocols.cases import cases_of_task
+    from gmd26_md.protocols.cases import cases_of_task, has_minimum
 
     only = {found.name: found for found in map(molecules.get, asked.only)}  # "acetic acid" twice is once
-    _refuse_foreign(asked, subject, [(m.name, m.atoms()) for m in (only.values() or task.molecules)])
+    chosen = list(only.values()) or list(task.molecules)
+    structures = [m.atoms() for m in chosen]
+    _refuse_foreign(asked, subject, [(m.name, atoms) for m, atoms in zip(chosen, structures, strict=True)])
     level = subject.level_of_theory
+    warn(structures, [0 if has_minimum(folder, reference or level, m) else 1 for m in chosen])
     return cases_of_task(
         task,
         folder,

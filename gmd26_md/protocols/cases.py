@@ -157,12 +157,15 @@ def _chosen(task: Task, only: Sequence[str]) -> list[Molecule]:
     return wanted
 
 
+def has_minimum(data: Path | None, level: str, molecule: Molecule) -> bool:
+    """Tell whether the minimum of a molecule lies in the folder, and need not be computed."""
+    return data is not None and store.path_of(data, level, molecule, "minimum").is_file()
+
+
 def _stored_minimum(data: Path | None, level: str, molecule: Molecule) -> Trajectory | None:
-    if data is None:
+    if data is None or not has_minimum(data, level, molecule):
         return None
     path = store.path_of(data, level, molecule, "minimum")
-    if not path.is_file():
-        return None
     minimum = store.read_frames(path)
     if not np.array_equal(minimum.numbers, molecule.atoms().numbers):
         raise UserError(f"{path} has other atoms, or another order of them, than {molecule.name}; regenerate it.")
