@@ -30,7 +30,7 @@ from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, POSITIVE
 @click.option("--reference", default=None, help="What gives the minima; by default the model's level of theory.")
 @click.option("--max-drift-meV-per-atom-per-ps", type=POSITIVE, default=5.0, show_default=True)
 @click.option("--max-rms-meV-per-atom", type=POSITIVE, default=5.0, show_default=True, help="About the line.")
-@click.option("--min-order", type=POSITIVE, default=1.7, show_default=True, help="In the time step; 2 is right.")
+@click.option("--min-order", type=POSITIVE, default=1.5, show_default=True, help="In the time step; 2 is right.")
 @click.option("--max-gradient-error-ratio", type=POSITIVE, default=1e-4, show_default=True)
 @click.option("--max-curl-ratio", type=POSITIVE, default=1e-4, show_default=True)
 def command(

@@ -74,7 +74,9 @@ def test_a_lost_order_with_forces_in_order_is_the_surface():
     assert word(**flat(0.5)) == "rough surface"
     assert word(order_fine=1.2, order_coarse=1.3) == "rough surface"
     assert word(order_fine=np.nan) == "rough surface"
-    assert word(order_coarse=1.2) == "rough surface"  # a step that is too long has an order above 2, if any
+    assert word(order_coarse=1.1) == "conserves"  # a floppy molecule went another way at twice the step
+    large = {"half": Kept(0.25, 1.0, 2.0), "whole": Kept(0.5, 33.0, 8.0), "double": Kept(1.0, 40.0, 17.0)}
+    assert word(**large, order_fine=1.9, order_coarse=1.1) == "rough surface"  # not the step: it would be 2 or more
     walk = {"half": Kept(0.25, 30.0, 14.0), "whole": Kept(0.5, 130.0, 70.0), "double": Kept(1.0, 99.0, 66.0)}
     assert word(**walk, order_fine=2.3, order_coarse=-0.1) == "rough surface"
 
