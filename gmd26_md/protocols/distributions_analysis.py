@@ -120,11 +120,9 @@ class _Observed:
 
 def _observe(run: Sampled, kinds: Sequence[Kind], settings: Settings) -> _Observed:
     every = max(1, round(_INTERVAL_FS / settings.save_every_fs))
-    n_whole = 1 + int(
-        (run.time_fs[-1] - run.time_fs[0]) / settings.save_every_fs + 1e-6
-    )  # the last may be off the beat
-    x, v, few = run.positions[:n_whole], run.velocities[:n_whole], run.positions[:n_whole:every]
     spacing, window = settings.save_every_fs, 1000.0 * settings.window_ps
+    n_whole = 1 + int((run.time_fs[-1] - run.time_fs[0]) / spacing + 1e-6)  # the last frame may be off the beat
+    x, v, few = run.positions[:n_whole], run.velocities[:n_whole], run.positions[:n_whole:every]
     frequencies, density = density_of_states(x, v, atomic_masses[run.numbers], spacing, window)
     values: list[Floats] = []
     stretches = {}
