@@ -48,8 +48,8 @@ _LAST_OF_PERIOD = (2, 10, 18, 36, 54, 86)
 class PBEEngine:
     """PBE-D3(BJ) of one molecule at a time, spin-polarised where electrons are unpaired.
 
-    With `warm_start`, and with more threads than one, an answer depends in its last digits on what was asked before and on
-    chance: energies by 1e-9 eV, forces by up to 2e-4 eV/Å (measured on acetic acid).
+    With `warm_start`, and with more threads than one, an answer depends in its last digits on what was asked before and
+    on chance: energies by 1e-9 eV, forces by up to 2e-4 eV/Å (measured on acetic acid).
 
     Limits. The grid turns with the axes and not with the molecule: acetic acid turned has another energy by 3e-5 eV
     and other forces by 1e-3 eV/Å, at grid level 3. A stretched bond is computed closed-shell.
