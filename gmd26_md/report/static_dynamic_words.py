@@ -70,8 +70,11 @@ def _static_force_error(known: list[Row], levels: list[str]) -> list[str]:
 
 def _of_level(rows: list[Row], level: str) -> list[str]:
     """Return what predicts each outcome at a level, and a line on those that nothing predicts."""
+    title = f"{level[0].upper()}{level[1:]}:"
+    if all(r["rho"] is None for r in rows):
+        return [f"{title} nothing can be told ({_why_none(rows)})."]
     said, nothing, untold = [], [], []
-    for outcome in sorted({r["outcome"] for r in rows}):
+    for outcome in sorted({r["outcome"] for r in rows if r["n"] > 0}):
         best = next((r for r in rows if r["outcome"] == outcome and r["rho"] is not None and not _free(r)), None)
         if best is None:
             untold.append(outcome)
@@ -84,7 +87,7 @@ def _of_level(rows: list[Row], level: str) -> list[str]:
     if untold:
         reason = _why_none([r for r in rows if r["outcome"] in untold])
         said.append(f"- not to be told ({reason}): {', '.join(untold)}")
-    return [f"{level[0].upper()}{level[1:]}:", *said] if said else []
+    return [title, *said] if said else []
 
 
 def _free(row: Row) -> bool:
