@@ -39,13 +39,18 @@ def sentences(found: dict[str, Any]) -> list[str]:
 
 def _answer(known: list[Row]) -> str:
     tried = [r for r in known if not _free(r)]
+    if not tried:
+        return (
+            "Which cheap number predicts trouble? None was measured on molecules that were run; give folders of "
+            "static-errors, relaxation, conservation or scan of the same models too."
+        )
     sure = [r for r in tried if r["p_adjusted"] <= LEVEL]
     if not sure:
         least = f"; the surest, {tried[0]['predictor']}, has an adjusted p of {tried[0]['p_adjusted']:.2f}"
         return (
             f"Which cheap number predicts trouble? None that can be told from luck: of {len(known)} correlations tried "
             "together none is stronger than the strongest of so many would be by chance in one case of twenty"
-            f"{least if tried else ''}."
+            f"{least}."
         )
     best = sure[0]
     free = _free_beside(known, best)
@@ -120,7 +125,7 @@ def _numbers(row: Row) -> str:
 
 
 def _why_none(rows: list[Row]) -> str:
-    reasons = sorted({str(r["why"]) for r in rows if r["rho"] is None})
+    reasons = sorted({str(r["why"]) for r in rows if r["rho"] is None and not _free(r)})
     return "; ".join(reasons) or "no predictor and outcome of the same molecules"
 
 

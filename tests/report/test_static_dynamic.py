@@ -167,6 +167,16 @@ def test_of_the_same_run_given_twice_the_first_counts_and_this_is_said():
     assert any("given twice" in line for line in sentences(found))
 
 
+def test_dynamics_alone_are_answered_too():
+    runs = [r for r in world([0.1] * 8, np.arange(8.0)) if r.protocol == "stability"]
+    (found,) = static_beside_dynamic(runs, {})
+    said = sentences(found)
+    assert said[0].startswith("Which cheap number predicts trouble? None was measured")
+    assert any("no predictor and outcome of the same molecules" in line for line in said)
+    (none,) = static_beside_dynamic(runs[:2], {}, split="ood")
+    assert sentences(none)[0].startswith("Which cheap number predicts trouble? Nothing could be correlated")
+
+
 def test_conditions_are_outcomes_of_their_own():
     errors = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     records = world(errors, errors)
