@@ -70,7 +70,8 @@ def command(
         level = evaluate.reference_of(question.subject, reference)
         variants = [replace(v, reference=level) for v in variants]
         wanted = {
-            "stability": [asdict(v) for v in variants],
+            "stability": asdict(variants[0])
+            | {name: [getattr(v, name) for v in variants] for name in ("temperature_K", "ensemble")},
             "thresholds": asdict(thresholds),
             "n_static_frames": n_static_frames,
         }
