@@ -26,7 +26,7 @@ __all__ = ["Checkpoint", "MLIPCalculator", "load_calculator", "load_checkpoint",
 def load_calculator(
     path_or_name: str | Path | Sequence[str | Path], device: str = "auto", dtype: str = "float64", **options: Any
 ) -> MLIPCalculator:
-    """Return an ASE calculator for a checkpoint file, for several as a committee, or for "gfn2-xtb" or "harmonic".
+    """Return an ASE calculator for a checkpoint file, for several as a committee, or for a name such as "gfn2-xtb".
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def load_calculator(
     dtype
         "float64" or "float32".
     options
-        The named calculator's own options (`gfn2_xtb.OPTIONS`, `harmonic.OPTIONS`).
+        The named calculator's own options (`gfn2_xtb.OPTIONS`, `pbe_d3bj.OPTIONS`, `harmonic.OPTIONS`).
 
     Raises
     ------
