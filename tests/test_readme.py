@@ -29,7 +29,7 @@ def commands():
     """Return (page, arguments) of every gmd26-md command in a shell block."""
     found = []
     for page in PAGES:
-        for line in "".join(blocks(page, "sh")).splitlines():
+        for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
             for part in line.split("&&"):
                 if part.strip().startswith("gmd26-md "):
                     found.append((page.name, tuple(shlex.split(part)[1:])))
@@ -63,8 +63,18 @@ def test_ci_runs_the_readmes_test_command():
 def test_the_pages_have_commands():
     pages = {page for page, _ in commands()}
     assert {
-        "README.md", "stability.md", "relaxation.md", "static-errors.md", "training.md", "checkpoints.md",
-        "conservation.md", "scan.md", "distributions.md", "committees.md", "static-and-dynamic.md", "verdicts.md",
+        "README.md",
+        "stability.md",
+        "relaxation.md",
+        "static-errors.md",
+        "training.md",
+        "checkpoints.md",
+        "conservation.md",
+        "scan.md",
+        "distributions.md",
+        "committees.md",
+        "static-and-dynamic.md",
+        "verdicts.md",
     } <= pages
 
 

@@ -66,7 +66,8 @@ def command(
     }
     thresholds = replace(Thresholds(), **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     with bar("stability", silent=asked.quiet) as show:
-        question = ask(asked, n_frames=n_static_frames or None, show=show, reference=reference)
+        n_labels = sum(v.n_seeds * v.n_label_frames for v in variants)
+        question = ask(asked, n_frames=n_static_frames or None, show=show, reference=reference, n_labels=n_labels)
         level = evaluate.reference_of(question.subject, reference)
         variants = [replace(v, reference=level) for v in variants]
         wanted = {

@@ -57,6 +57,7 @@ def run(
 
     def stretch(index: int, words: str) -> Callable[[Progress], None]:
         width = done[index + 1] - done[index]
+        on_progress(float(done[index]), words)  # the engine itself speaks up after a second
         return lambda p: on_progress(float(done[index] + width * p.n_steps_done / max(p.n_steps, 1)), words)
 
     thermal = integrate(
