@@ -140,3 +140,15 @@ def test_several_runs_become_one_table_with_the_published_rows(cli, short_run, t
     assert any(row.startswith("| MACE (arXiv 2605.08988") and "| 0.0028 | 0.0171 |" in row for row in published)
     code, out, _ = cli("table", tmp_path / "run" / "summary.json", "--format", "csv", "--no-published")
     assert (code, len(out.splitlines())) == (0, 2)
+
+
+def test_more_seeds_join_a_folder_and_no_run_is_made_twice(cli, short_run, tmp_path):
+    assert cli(*short_run, "--quiet", "--out", tmp_path / "run")[0] == 0
+    before = (tmp_path / "run" / "records.jsonl").read_text()
+    code, out, err = cli(*short_run, "--n-seeds", 2, "--json", "--out", tmp_path / "run")
+    assert (code, err) == (0, "")
+    after = (tmp_path / "run" / "records.jsonl").read_text()
+    assert after.startswith(before)
+    new = [json.loads(line) for line in after.removeprefix(before).splitlines()]
+    assert [(r["protocol"], r["seed"]) for r in new] == [("stability", 1)] * 2
+    assert json.loads(out)["n_records"] == 6

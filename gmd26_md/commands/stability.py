@@ -45,7 +45,7 @@ def command(
     """Thermalise, run at constant energy, and judge: alive, conserved, and true by the reference's labels.
 
     Every setting of the preset can be overridden. Several temperatures, and both ensembles, are run in one batch. A
-    killed run goes on when the same command is given again.
+    killed run goes on when the same command is given again, and more seeds may join a folder later.
     """
     from dataclasses import asdict, replace
 
@@ -53,6 +53,7 @@ def command(
     from gmd26_md.commands.progress import bar
     from gmd26_md.observables.verdict import Thresholds
     from gmd26_md.protocols import stability
+    from gmd26_md.protocols.stability_settings import of_a_run
 
     variants = [
         stability.preset(preset, temperature_K=temperature_K, ensemble=ensemble, **changed)
@@ -71,7 +72,7 @@ def command(
         level = evaluate.reference_of(question.subject, reference)
         variants = [replace(v, reference=level) for v in variants]
         wanted = {
-            "stability": asdict(variants[0])
+            "stability": of_a_run(variants[0])
             | {name: [getattr(v, name) for v in variants] for name in ("temperature_K", "ensemble")},
             "thresholds": asdict(thresholds),
             "n_static_frames": n_static_frames,

@@ -14,6 +14,7 @@ from gmd26_md.observables.verdict import Evidence, Thresholds, judge
 from gmd26_md.protocols import stability, stability_analysis
 from gmd26_md.protocols.stability import Order, Settings
 from gmd26_md.protocols.stability_analysis import Judged
+from gmd26_md.protocols.stability_settings import of_a_run
 from gmd26_md.question import Question
 from gmd26_md.records import Record
 from gmd26_md.reference.beside import LabelsBeside
@@ -87,7 +88,7 @@ class _Stability:
 
     def asked(self, settings: Settings) -> dict[str, Any]:
         """Return the settings as they stand in the records."""
-        return asdict(settings) | {"thresholds": asdict(self.thresholds)}
+        return of_a_run(settings) | {"thresholds": asdict(self.thresholds)}
 
     def runnable(self) -> list[Order]:
         """Return the runs that are to be made; those that cannot be made are recorded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gmd26_md.errors import UserError, unknown_name
@@ -109,3 +109,8 @@ def preset(name: str, **changed: Any) -> Settings:
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)
     return replace(PRESETS[name], **{k: v for k, v in changed.items() if v is not None})
+
+
+def of_a_run(settings: Settings) -> dict[str, Any]:
+    """Return what a run depends on: all settings but which seeds were asked for, so that more can join a folder."""
+    return {name: value for name, value in asdict(settings).items() if name not in ("n_seeds", "seed")}
