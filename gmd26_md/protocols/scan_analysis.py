@@ -64,8 +64,14 @@ def analyse(numbers: Sequence[int], scans: Sequence[Scan], answers: Sequence[Ans
     for name in dict.fromkeys(name for f in found for name in f.metrics):
         values = [v for f in found if (v := f.metrics.get(name)) is not None]
         metrics[name] = _worst(name, values) if values else None
-    worst = min(found, key=lambda f: (SEVERITY.index(f.judgement), f.metrics.get("stretch_escape_eV") or np.inf))
+    worst = min(found, key=lambda f: (SEVERITY.index(f.judgement), _easiest(f)))
     return Found(metrics, worst.judgement, worst.words, {"scans": [f.evidence for f in found]})
+
+
+def _easiest(found: Found) -> float:
+    """Return the lowest pass to a false minimum, eV, which may be 0; infinite where there is none."""
+    escape = found.metrics.get("stretch_escape_eV")
+    return float("inf") if escape is None else escape
 
 
 def _worst(name: str, values: list[float]) -> float:

@@ -143,14 +143,21 @@ def _along(
     }
 
 
-def _training_frames(whole: Trajectory, labels: LabelledFrames) -> Trajectory:
-    """Return the labelled frames with the reference's energies and forces in place of the model's."""
-    velocities = None if whole.velocities is None else whole.velocities[labels.frames]
+def _training_frames(whole: Trajectory, labels: LabelledFrames) -> Trajectory | None:
+    """Return the labelled frames with the reference's energies and forces in place of the model's.
+
+    Without those on which the reference failed: they teach nothing. None where no other is left.
+    """
+    given = np.isfinite(labels.energies) & np.isfinite(labels.forces).all(axis=(1, 2))
+    frames = labels.frames[given]
+    if not frames.size:
+        return None
+    velocities = None if whole.velocities is None else whole.velocities[frames]
     return Trajectory(
         numbers=whole.numbers,
-        time_fs=whole.time_fs[labels.frames],
-        positions=whole.positions[labels.frames],
+        time_fs=whole.time_fs[frames],
+        positions=whole.positions[frames],
         velocities=velocities,
-        energies=labels.energies,
-        forces=labels.forces,
+        energies=labels.energies[given],
+        forces=labels.forces[given],
     )

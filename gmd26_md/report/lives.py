@@ -72,7 +72,11 @@ def length_ps(records: Sequence[Record]) -> float:
     run_ps = settings.get("run_ps", settings.get("nve_ps"))
     if run_ps is None:
         return max(life_of(r).time_ps for r in records)
-    return float(settings.get("thermalise_ps", 0.0) + run_ps)
+    parts = (settings.get("thermalise_ps", 0.0), run_ps)
+    step = settings.get("timestep_fs")
+    if step is None:
+        return float(sum(parts))
+    return sum(round(1000.0 * part / step) * step for part in parts) / 1000.0  # whole steps, as they are run
 
 
 def life_of(record: Record) -> Life:
@@ -87,8 +91,8 @@ def life_of(record: Record) -> Life:
     failed_at = _number(metrics.get("failed_at_ps"))
     if record.verdict in ALIVE or (record.verdict == "error" and alive is not None and failed_at is None):
         return Life(alive or 0.0, failed=False, made=alive is not None)
-    when = [failed_at, _number(metrics.get("transfer_at_ps")), alive]  # a graph that differs at the end has no time
-    time_ps = next((t for t in when if t is not None), None)
+    events = [t for t in (failed_at, _number(metrics.get("transfer_at_ps"))) if t is not None]
+    time_ps = min(events, default=alive)  # a graph that differs at the end has no time
     return Life(time_ps or 0.0, failed=True, made=time_ps is not None)
 
 

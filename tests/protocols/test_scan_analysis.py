@@ -243,3 +243,18 @@ def test_of_bonds_that_fall_apart_the_one_with_the_lowest_pass_is_named():
     assert found.words.startswith("H1-C0: ")
     assert found.metrics["stretch_escape_eV"] == pytest.approx(low[31])
     assert found.metrics["n_spurious_minima"] == 2
+
+
+def test_a_bond_that_falls_apart_without_any_pass_is_the_easiest():
+    pathless = -0.8 * (BY - BY[0])  # downhill all the way
+    top = int(np.argmin(np.abs(BY - 0.4)))
+    over = morse()[0]
+    over[top:] = over[top] - 0.8 * (BY[top:] - BY[top])
+    reference = np.where(np.arange(len(BY)) % 4 == 1, morse()[0], np.nan)
+    said = [Answers(e, forces_of(np.gradient(e, 0.01)), reference, forces_of(morse()[1])) for e in (over, pathless)]
+    other = replace(stretch_scan(), bond=(1, 0), side=np.array([0]))
+    # from home, 21, downhill: the way itself has no pass, so it is 0 and not "none"
+    found = analyse(NUMBERS, [stretch_scan(), other], said, Settings())
+    assert found.metrics["stretch_escape_eV"] == 0.0
+    assert found.judgement == "falls apart"
+    assert found.words.startswith("H1-C0: ")

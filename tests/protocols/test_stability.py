@@ -96,7 +96,14 @@ def test_without_labels_nothing_is_faithful(water, real_run):
 def test_labels_that_the_reference_failed_to_give_are_not_passed_over(water, real_run, label_with_springs):
     labels = labels_of(real_run, label_with_springs)
     labels.energies[4], labels.forces[4] = np.nan, np.nan
-    assert analyse(water, real_run, labels, SHORT, LIMITS).verdict.name == "silent"
+    judged = analyse(water, real_run, labels, SHORT, LIMITS)
+    assert judged.verdict.name == "silent"
+    # but nobody can train on them
+    assert judged.labelled.n_frames == 10
+    assert np.isfinite(judged.labelled.energies).all()
+    assert np.isfinite(judged.labelled.forces).all()
+    labels.energies[:] = np.nan
+    assert analyse(water, real_run, labels, SHORT, LIMITS).labelled is None
 
 
 def test_fifty_good_and_fifty_nan_frames_are_not_stable(water):

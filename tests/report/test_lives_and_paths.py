@@ -6,7 +6,7 @@ import pytest
 
 from gmd26_md.records import Record
 from gmd26_md.report.comparison import compare
-from gmd26_md.report.lives import condition_of, life_of
+from gmd26_md.report.lives import condition_of, length_ps, life_of
 from gmd26_md.report.path_errors import BY_BONDS, path_errors, path_over_static
 from gmd26_md.report.summary import summarise
 from gmd26_md.report.survival import first_failures, survival_of
@@ -47,6 +47,7 @@ def static_of(molecule, error, split="id"):
         (lived("a", verdict="drifting"), 2.0, False, True),
         (run_of("a", "censored", failed_at_ps=None, alive_ps=0.7), 0.7, False, True),
         (run_of("a", "reacted", failed_at_ps=None, alive_ps=2.0, transfer_at_ps=0.4), 0.4, True, True),
+        (run_of("a", "broken", failed_at_ps=0.9, alive_ps=0.9, transfer_at_ps=0.4), 0.4, True, True),
         (run_of("a", "reacted", failed_at_ps=None, alive_ps=2.0), 2.0, True, True),  # another graph at the end
         (run_of("a", "error", failed_at_ps=None, alive_ps=2.0), 2.0, False, True),  # only the reference failed
         (run_of("a", "error", failed_at_ps=0.1), 0.1, True, True),  # the calculator raised
@@ -57,6 +58,12 @@ def static_of(molecule, error, split="id"):
 def test_what_counts_as_a_failure_and_when(record, time_ps, failed, made):
     life = life_of(record)
     assert (life.time_ps, life.failed, life.made) == (time_ps, failed, made)
+
+
+def test_a_run_of_whole_steps_is_as_long_as_it_was_asked_to_be():
+    asked = ASKED | {"timestep_fs": 0.7, "thermalise_ps": 0.0, "run_ps": 1.0}  # 1429 steps
+    assert length_ps([lived("a", settings=asked)]) == pytest.approx(1.0003, abs=1e-9)
+    assert length_ps([lived("a")]) == 2.0
 
 
 def test_survival_counts_runs_that_could_not_be_made_and_a_cut_run_is_no_failure():
