@@ -23,7 +23,8 @@ class Where:
     ----------
     event
         "bond_broken", "clash", ..., as in `topology.TopologyReport`; "too_hot" or "nonfinite" where no bond or distance
-        went first, with the hottest atom or the atoms that are no numbers.
+        went first, with the hottest atom or the atoms that are no numbers; "end_graph" where nothing happened but that
+        the last frame has other bonds, with their atoms.
     atoms, elements
         Which atoms, by index and by symbol.
     bonds_from_group
@@ -59,6 +60,9 @@ def first_place(
     for name, at_ps in (("too_hot", too_hot_at_ps), ("nonfinite", nonfinite_at_ps)):
         if at_ps is not None:
             found.append((at_ps, 1, name, _wildest_atoms(trajectory, at_ps)))
+    if not found and topology.graph_changed:
+        moved = tuple(sorted({i for pair in (*topology.lost, *topology.gained) for i in pair}))
+        found.append((float(trajectory.time_fs[-1]) / 1000.0, 0, "end_graph", moved))
     if not found:
         return None
     at_ps, _, name, atoms = min(found)

@@ -93,3 +93,13 @@ def test_the_last_frames_lead_to_the_event_and_are_whole():
 def test_an_event_in_the_first_frame_has_that_frame():
     frames, _ = at_rest()
     assert last_frames(frames, 0.0).n_frames == 1
+
+
+def test_other_bonds_in_the_last_frame_are_a_place_too():
+    frames, graph = at_rest()
+    carbon, hydrogen = last_hydrogen(graph)
+    axis = frames.positions[0, hydrogen] - frames.positions[0, carbon]
+    frames.positions[-1, hydrogen] += 0.35 * axis / np.linalg.norm(axis)  # past 1.25 radii, within 0.5 Å
+    found = place(frames, graph)
+    assert (found.event, found.at_ps) == ("end_graph", pytest.approx(0.59))
+    assert set(found.atoms) == {carbon, hydrogen}
