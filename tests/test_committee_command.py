@@ -10,6 +10,9 @@ import pytest
 
 from gmd26_md import strict_json
 from gmd26_md.calculators.checkpoint import load_checkpoint, save_checkpoint
+from gmd26_md.evaluate.committee import past_runs
+from gmd26_md.records import Record, append_record
+from gmd26_md.run_folder import RunFolder
 from gmd26_md.trajectory import Trajectory
 
 
@@ -19,6 +22,27 @@ def other_model(tiny_model, tmp_path):
     weights = {name: 1.1 * w if w.is_floating_point() else w for name, w in checkpoint.state_dict.items()}
     save_checkpoint(replace(checkpoint, state_dict=weights), tmp_path / "other.pt")
     return tmp_path / "other.pt"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "metrics", "at_ps"),
+    [
+        ("faithful", {"failed_at_ps": None, "alive_ps": 2.0}, None),
+        ("broken", {"failed_at_ps": 0.9, "alive_ps": 0.9, "transfer_at_ps": 0.4}, 0.4),
+        ("reacted", {"failed_at_ps": None, "alive_ps": 2.0, "transfer_at_ps": 0.4}, 0.4),
+        ("reacted", {"failed_at_ps": None, "alive_ps": 2.0, "transfer_at_ps": None}, 2.0),
+        ("error", {"failed_at_ps": 0.1}, 0.1),
+    ],
+)
+def test_a_run_failed_at_its_first_failure_or_transfer_or_else_at_its_end(verdict, metrics, at_ps, tmp_path):
+    record = Record(
+        model="m", model_sha256="s", family="toy", molecule="a", formula="H2", split="id", task="duplication",
+        protocol="stability", settings={}, seed=0, verdict=verdict, metrics=metrics,
+    )  # fmt: skip
+    append_record(tmp_path / "records.jsonl", record)
+    (tmp_path / "run.json").write_text('{"protocol": "stability"}')
+    (run,) = past_runs(RunFolder(tmp_path))
+    assert run.failed_at_ps == at_ps
 
 
 def test_from_a_run_folder_to_its_committee(cli, short_run, tiny_model, other_model, tmp_path):

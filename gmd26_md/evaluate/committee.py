@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,19 @@ def _past_run(folder: Path, record: Record) -> PastRun:
         split=record.split,
         seed=record.seed,
         verdict=record.verdict,
-        failed_at_ps=record.metrics.get("failed_at_ps"),
+        failed_at_ps=_failed_at_ps(record),
         model_sha256=record.model_sha256,
         labelled=_frames(folder, labels),
         saved=_frames(folder, trajectory),
     )
+
+
+def _failed_at_ps(record: Record) -> float | None:
+    """Return when a run first failed, a proton transfer included; its end where only the graph at the end differs."""
+    if record.verdict not in ("exploded", "broken", "reacted"):
+        return record.metrics.get("failed_at_ps")
+    times = [record.metrics.get(name) for name in ("failed_at_ps", "transfer_at_ps")]
+    return min((t for t in times if t is not None and math.isfinite(t)), default=record.metrics.get("alive_ps"))
 
 
 def _frames(folder: Path, name: str | None) -> Trajectory | None:

@@ -55,8 +55,10 @@ class PastRun:
 
     Attributes
     ----------
-    name, molecule, split, seed, verdict, failed_at_ps
+    name, molecule, split, seed, verdict
         As in its record.
+    failed_at_ps
+        When it first failed, a proton transfer included; its end where only the graph at the end differs.
     model_sha256
         Of the model that made it.
     labelled

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gmd26_md.metrics import METRICS
 from gmd26_md.records import Record
 from gmd26_md.report.lives import condition_of, length_ps, life_of
-from gmd26_md.report.sections import SECTIONS
+from gmd26_md.report.sections import SECTIONS, heading_of, judgement_of
 
 DYNAMIC = ("stability", "distributions", "committee")
 """Protocols whose numbers are outcomes: what the model's own dynamics does. Those of all others may predict it."""
@@ -29,6 +29,12 @@ _STABILITY_OUTCOMES = {
     "path_force_mae_relative_ratio": "relative force error along the run",
     "true_energy_change_max_meV_per_atom": "true-energy change",
 }
+
+_OF_CONSTANT_ENERGY = ("energy_drift_meV_per_atom_per_ps", "true_energy_change_max_meV_per_atom")
+"""Outcomes that no run under a thermostat has."""
+
+_FAILED = ("exploded", "broken", "reacted", "failed")
+"""Judgements of records that lack numbers because the model failed."""
 
 Cell = tuple[str, str]
 """A model's hash and a molecule's name."""
@@ -77,7 +83,7 @@ def _merit(molecules: list[list[float]]) -> tuple[float, float] | None:
     return share, float(np.mean(means)) if means else 0.0
 
 
-def predictors(records: Iterable[Record]) -> list[Column]:
+def predictors(records: Sequence[Record]) -> list[Column]:
     """Return every number that is had without the model's dynamics, and two that need no model: size, and unseen."""
     columns: dict[tuple[str, str], Column] = {}
     for record in records:
@@ -90,6 +96,7 @@ def predictors(records: Iterable[Record]) -> list[Column]:
         for metric, value in record.metrics.items():
             _add(columns, heading, metric, f"{metric} ({heading})", record, oriented(metric, value))
         _add_judgement(columns, heading, record)
+    _add_worst(columns, [r for r in records if r.protocol not in DYNAMIC])
     return list(columns.values())
 
 
@@ -107,14 +114,25 @@ def outcomes(records: Sequence[Record]) -> list[Column]:
                 if metric in METRICS and METRICS[metric].better != "neither":
                     _add(columns, heading, metric, f"{metric} ({heading})", record, oriented(metric, value))
             _add_judgement(columns, heading, record)
+    _add_worst(columns, [r for r in records if r.protocol in DYNAMIC])
     return list(columns.values())
 
 
+def _add_worst(columns: dict[tuple[str, str], Column], records: Iterable[Record]) -> None:
+    """Add what judged records lack because the model failed: the errors that others of their heading have."""
+    for record in records:
+        if record.protocol not in SECTIONS or record.verdict is not None or judgement_of(record) not in _FAILED:
+            continue
+        for (source, metric), column in list(columns.items()):
+            lower = metric in METRICS and METRICS[metric].better == "lower"
+            if source == heading_of(record) and lower and record.metrics.get(metric) is None:
+                _add(columns, source, metric, column.words, record, math.inf)
+
+
 def _add_judgement(columns: dict[tuple[str, str], Column], heading: str, record: Record) -> None:
-    """Add whether a record was judged other than as it should be, where its protocol judges."""
+    """Add whether a record was judged other than as it should be, where its protocol judges for or against it."""
     section = SECTIONS.get(record.protocol)
-    if section is not None:
-        judged = record.verdict or record.reason.split(":")[0]
+    if section is not None and (judged := judgement_of(record)) not in section.neutral:
         words = f"judged other than {section.good} ({heading})"
         _add(columns, heading, "judged", words, record, float(judged != section.good))
 
@@ -130,6 +148,8 @@ def _run_outcomes(record: Record) -> dict[str, tuple[str, float | None]]:
         "not_faithful": ("not faithful", None if untold else float(record.verdict != "faithful")),
     }
     for metric, words in _STABILITY_OUTCOMES.items():
+        if metric in _OF_CONSTANT_ENERGY and record.settings.get("ensemble", "nve") == "nvt":
+            continue
         value = oriented(metric, record.metrics.get(metric))
         found[metric] = (words, math.inf if value is None and life.failed else value)
     return found
@@ -143,17 +163,6 @@ def oriented(metric: str, value: float | None) -> float | None:
         return math.inf
     better = METRICS[metric].better if metric in METRICS else "neither"
     return {"lower": abs(value), "higher": -value, "neither": value}[better]
-
-
-def heading_of(record: Record) -> str:
-    """Return what a record's protocol is called in tables, with the setting that tells its kinds apart."""
-    section = SECTIONS.get(record.protocol)
-    if section is None:
-        return record.protocol
-    try:
-        return section.title.format(**record.settings)
-    except (KeyError, IndexError):  # settings of another version
-        return record.protocol
 
 
 def first_given(records: Iterable[Record]) -> tuple[list[Record], int]:

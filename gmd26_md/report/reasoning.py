@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from gmd26_md.records import SPLITS, Record
-from gmd26_md.report.candidates import heading_of
 from gmd26_md.report.checks import METRIC_OF, Check, checks_of
 from gmd26_md.report.lives import KINDS, condition_of, life_of
 from gmd26_md.report.path_errors import BY_BONDS, PATH, static_force_mae
+from gmd26_md.report.sections import heading_of
 
 
 def reasoning(record: Record, records: Sequence[Record]) -> dict[str, Any]:

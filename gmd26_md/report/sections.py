@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gmd26_md.records import Record
+
 
 @dataclass(frozen=True)
 class Row:
@@ -27,14 +29,17 @@ class Section:
     title
         Its heading; a setting's name in braces is replaced by its value: "relaxed from the {start}".
     good
-        The judgement that is as it should be; every other is listed below the table.
+        The judgement that is as it should be; every other that is not neutral is listed below the table.
     rows
         The numbers shown.
+    neutral
+        Judgements that speak neither for nor against the model: counted, and no failures.
     """
 
     title: str
     good: str
     rows: tuple[Row, ...]
+    neutral: tuple[str, ...] = ()
 
 
 SECTIONS: dict[str, Section] = {
@@ -99,6 +104,7 @@ SECTIONS: dict[str, Section] = {
             Row("stretch_far_rms_meV", "and beyond, meV", 0),
             Row("stretch_force_mae_eV_per_A", "force MAE near the minimum, eV/Å", 3),
         ),
+        neutral=("nothing to scan",),
     ),
     "distributions": Section(
         "against reference dynamics at {temperature_K:g} K",
@@ -117,5 +123,22 @@ SECTIONS: dict[str, Section] = {
             Row("spectrum_wasserstein_per_cm", "vibrational spectra off by, 1/cm", 0),
             Row("spectrum_over_noise_ratio", "times the noise", 1),
         ),
+        neutral=("unsettled",),
     ),
 }
+
+
+def heading_of(record: Record) -> str:
+    """Return what a record's protocol is called in tables, with the setting that tells its kinds apart."""
+    section = SECTIONS.get(record.protocol)
+    if section is None:
+        return record.protocol
+    try:
+        return section.title.format(**record.settings)
+    except (KeyError, IndexError, TypeError, ValueError):  # settings of another version
+        return record.protocol
+
+
+def judgement_of(record: Record) -> str:
+    """Return how a record was judged: its verdict where it could not be made, else as its reason begins."""
+    return record.verdict or record.reason.split(":")[0]

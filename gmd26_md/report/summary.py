@@ -13,7 +13,7 @@ from gmd26_md.observables.statistics import Spread, mean_of_all, spreads
 from gmd26_md.records import SPLITS, VERDICTS, Record
 from gmd26_md.report.lives import ALIVE, by_condition, condition_of
 from gmd26_md.report.path_errors import path_errors
-from gmd26_md.report.sections import SECTIONS
+from gmd26_md.report.sections import SECTIONS, heading_of, judgement_of
 from gmd26_md.report.survival import compared, survival_of
 
 TITLES = {"id": "ID", "ood": "OOD", "user": "yours"}
@@ -123,12 +123,7 @@ def _failed(record: Record) -> bool:
     if record.protocol == "stability":
         return record.verdict != "faithful"
     section = SECTIONS.get(record.protocol)
-    return section is not None and _judgement(record) != section.good
-
-
-def _judgement(record: Record) -> str:
-    """Return how a record was judged: its verdict where it could not be made, else as its reason begins."""
-    return record.verdict or record.reason.split(":")[0]
+    return section is not None and judgement_of(record) not in (section.good, *section.neutral)
 
 
 def _any(records: Sequence[Record], split: str) -> bool:
@@ -144,13 +139,13 @@ def _split(records: list[Record], static: dict[str, np.ndarray]) -> dict[str, An
         found["static_errors"] = {k: _spread(v) for k, v in pooled_with_spread(tables).items()}
     for protocol, section in SECTIONS.items():
         mine = [r for r in records if r.protocol == protocol]
-        for heading in sorted({section.title.format(**r.settings) for r in mine}):
-            chosen = [r for r in mine if section.title.format(**r.settings) == heading]
+        for heading in sorted({heading_of(r) for r in mine}):
+            chosen = [r for r in mine if heading_of(r) == heading]
             found["judged"][heading] = {
                 "protocol": protocol,
                 "good": section.good,
                 "n_runs": len(chosen),
-                "judgements": dict(Counter(_judgement(r) for r in chosen)),
+                "judgements": dict(Counter(judgement_of(r) for r in chosen)),
                 "metrics": _means(chosen, tuple(row.metric for row in section.rows)),
             }
     return found
@@ -230,12 +225,12 @@ def _failure(record: Record) -> dict[str, Any]:
     section = SECTIONS.get(record.protocol)
     return {
         "condition": condition_of(record.settings) if record.protocol == "stability" else None,
-        "run": f"seed {record.seed}" if section is None else section.title.format(**record.settings),
+        "run": f"seed {record.seed}" if section is None else heading_of(record),
         "protocol": record.protocol,
         "molecule": record.molecule,
         "split": record.split,
         "seed": record.seed,
-        "verdict": record.verdict if section is None else _judgement(record),
+        "verdict": record.verdict if section is None else judgement_of(record),
         "reason": record.reason,
         "trajectory": record.trajectory,
         **{key: record.metrics.get(key) for key in keys},

@@ -158,6 +158,43 @@ def test_relaxations_are_told_apart_by_their_start_and_dynamic_protocols_are_out
     assert [c.values[("sha of one", "a")] for c in outcomes(records) if c.metric == "rmsd_A"] == [[0.3]]
 
 
+def test_neutral_judgements_are_missing_among_those_judged_otherwise():
+    records = [
+        record_of("scan", "a", {}, settings={"scan": "torsion"}, reason="nothing to scan: no bond"),
+        record_of("scan", "b", {}, settings={"scan": "torsion"}, reason="strays: x"),
+        record_of("distributions", "a", {}, settings={"temperature_K": 300.0}, reason="unsettled: x"),
+        record_of("distributions", "b", {}, settings={"temperature_K": 300.0}, reason="within noise: x"),
+    ]
+    (scanned,) = [c for c in predictors(records) if c.metric == "judged"]
+    assert scanned.values == {("sha of one", "b"): [1.0]}
+    (compared,) = [c for c in outcomes(records) if c.metric == "judged"]
+    assert compared.values == {("sha of one", "b"): [0.0]}
+
+
+def test_a_failed_run_under_a_thermostat_lacks_drift_and_true_energy_as_every_other():
+    for ensemble, has in (("nvt", False), ("nve", True)):
+        found = outcomes([run_of("a", "exploded", failed_at_ps=0.1, settings={"ensemble": ensemble})])
+        measured = {c.metric for c in found}
+        assert PATH in measured
+        assert ("energy_drift_meV_per_atom_per_ps" in measured) is has
+        assert ("true_energy_change_max_meV_per_atom" in measured) is has
+
+
+def test_errors_that_a_judged_record_lacks_because_it_failed_rank_worst():
+    for protocol, settings, of, metric in (
+        ("relaxation", {"start": "structure"}, predictors, "rmsd_A"),
+        ("distributions", {"temperature_K": 300.0}, outcomes, "hr_mae_ratio"),
+    ):
+        records = [
+            record_of(protocol, "dead", {metric: None}, settings=settings, reason="exploded: x"),
+            record_of(protocol, "fine", {metric: 0.1}, settings=settings, reason="agrees: x"),
+            record_of(protocol, "odd", {}, settings=settings, reason="off: x"),
+            record_of(protocol, "unknown", {}, settings=settings, verdict="unsupported", reason="x"),
+        ]
+        (column,) = [c for c in of(records) if c.metric == metric]
+        assert column.values == {("sha of one", "fine"): [0.1], ("sha of one", "dead"): [math.inf]}
+
+
 def test_of_the_same_run_given_twice_the_first_counts_and_this_is_said():
     records = world([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.5, 0.4, 0.6, 0.1, 0.2, 0.3])
     again = world([0.9] * 6, [0.5] * 6, settings={"timestep_fs": 1.0})

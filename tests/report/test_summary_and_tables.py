@@ -81,6 +81,23 @@ def test_the_answer_counts_every_run():
     assert found["n_runs"] == 4
 
 
+def test_neutral_judgements_are_counted_and_no_failures():
+    scanned = [
+        Record(**MODEL, molecule=name, split="id", protocol="scan", settings={"scan": "torsion"}, seed=0, reason=reason)
+        for name, reason in (("a", "nothing to scan: no bond"), ("b", "strays: x"))
+    ]
+    summary = summarise(scanned, {})
+    assert summary["splits"]["id"]["judged"]["torsion scans"]["judgements"] == {"nothing to scan": 1, "strays": 1}
+    assert [f["molecule"] for f in summary["failures"]] == ["b"]
+
+
+def test_settings_of_another_version_have_the_protocol_for_a_heading():
+    record = Record(**MODEL, molecule="a", split="id", protocol="relaxation", settings={}, seed=0, reason="strained: x")
+    summary = summarise([record], {})
+    assert list(summary["splits"]["id"]["judged"]) == ["relaxation"]
+    assert [f["run"] for f in summary["failures"]] == ["relaxation"]
+
+
 def test_all_alive_is_no_certainty():
     summary = summarise([run_of(name, "id", "faithful") for name in "abcdefghijkl"], {})
     fraction = summary["splits"]["id"]["stability"]["300 K, NVE, 2 ps"]["alive_fraction"]
