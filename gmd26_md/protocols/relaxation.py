@@ -225,6 +225,8 @@ def judged(metrics: Metrics, n_atoms: int, kind: str, settings: Settings) -> tup
     on, drop = _number(metrics, "relaxed_on_heavy_rmsd_A"), _number(metrics, "relaxed_on_energy_drop_eV")
     if not np.isfinite(on):
         return "failed", "the reference did not come to rest from where the model did"
+    if not np.isfinite(drop):
+        return "failed", "the reference has no energy where the model came to rest"
     left = _left(on, metrics.get("relaxed_on_torsion_deviation_max_deg"), settings)
     if left:
         return "false minimum", f"the reference has no minimum there: it goes on by {left} and {drop:.3f} eV down"

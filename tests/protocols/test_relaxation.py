@@ -133,7 +133,7 @@ def test_no_number_that_is_none_agrees(water, relaxed, converged):
     assert outcome_of(water, relaxed, fmax_eV_per_A=float("nan"), converged=converged).judgement == "failed"
     assert outcome_of(water, relaxed, fmax_eV_per_A=float("inf"), converged=converged).judgement == "failed"
     assert outcome_of(water, relaxed, view=seen(water, relaxed, moved=np.nan)).judgement == "failed"
-    assert outcome_of(water, relaxed, view=seen(water, relaxed, drop=np.nan)).judgement == "strained"
+    assert outcome_of(water, relaxed, view=seen(water, relaxed, drop=np.nan)).judgement == "failed"
     assert verdict(place(heavy=np.nan))[0] == "moved away"
 
 
