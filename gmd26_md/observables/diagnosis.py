@@ -118,7 +118,11 @@ def diagnose(found: Findings, limits: Limits) -> tuple[str, str]:
 def _unfinished(found: Findings) -> tuple[str, str] | None:
     """Judge runs that did not come to their end, and numbers that are none."""
     exploded = {name for name, why in found.stopped.items() if why.startswith("exploded")}
+    of_forces = {"forces against energy differences": found.gradient.value, "curl": found.curl.value}
     if exploded == set(found.stopped) == {"double"}:
+        # the frames are of the run that is whole: what is no number there is not the doing of a longer step
+        if missing := _not_finite(of_forces):
+            return missing
         return (
             "step too long",
             f"{found.whole.timestep_fs:g} fs holds, but at {found.double.timestep_fs:g} fs: {found.stopped['double']}",
@@ -131,13 +135,17 @@ def _unfinished(found: Findings) -> tuple[str, str] | None:
     numbers = {
         **{f"drift at {k.timestep_fs:g} fs": k.drift for k in (found.half, found.whole, found.double)},
         **{f"energy RMS at {k.timestep_fs:g} fs": k.rms for k in (found.half, found.whole, found.double)},
-        "forces against energy differences": found.gradient.value,
-        "curl": found.curl.value,
+        **of_forces,
         "way back": found.reversal_A,
         "momentum": found.momentum,
         "angular momentum": found.angular_momentum,
         "share of the elements": found.equipartition_chance,
     }
+    return _not_finite(numbers)
+
+
+def _not_finite(numbers: dict[str, float]) -> tuple[str, str] | None:
+    """Return the judgement of numbers that are none, by name; None if all are finite."""
     missing = [name for name, value in numbers.items() if not np.isfinite(value)]
     return ("failed", f"not a number: {', '.join(missing)}") if missing else None
 

@@ -169,7 +169,10 @@ def analyse(
     if modes is not None:
         metrics |= mode_metrics(modes, settings)
         evidence |= mode_evidence(modes)
-    judgement, reason = _unfinished(start, relaxation, home) or judged(metrics, len(case.numbers), start.kind, settings)
+    missing = "" if modes is None or modes.left_out else modes.words
+    judgement, reason = _unfinished(start, relaxation, home) or judged(
+        metrics, len(case.numbers), start.kind, settings, missing_modes=missing
+    )
     return Outcome(metrics, judgement, reason, evidence)
 
 
@@ -217,10 +220,17 @@ def _unfinished(start: Start, relaxation: Relaxation, home: BondGraph) -> tuple[
     return None
 
 
-def judged(metrics: Metrics, n_atoms: int, kind: str, settings: Settings) -> tuple[str, str]:
+def judged(
+    metrics: Metrics, n_atoms: int, kind: str, settings: Settings, *, missing_modes: str = ""
+) -> tuple[str, str]:
     """Return the judgement of the place where the model rests, and the number that decided.
 
     A check passes only if its `<=` is true: NaN fails. A molecule without torsions has none that turned (None).
+
+    Parameters
+    ----------
+    missing_modes
+        Why there are no normal modes though they were asked for; empty if there are, or were not asked for.
     """
     on, drop = _number(metrics, "relaxed_on_heavy_rmsd_A"), _number(metrics, "relaxed_on_energy_drop_eV")
     if not np.isfinite(on):
@@ -237,6 +247,8 @@ def judged(metrics: Metrics, n_atoms: int, kind: str, settings: Settings) -> tup
     away = _left(_number(metrics, "heavy_rmsd_A"), metrics.get("torsion_deviation_max_deg"), settings)
     if kind == HOME and away:
         return "moved away", f"{away} from the reference minimum that it started from"
+    if missing_modes:
+        return "failed", f"no normal modes: {missing_modes}"
     n_hills, n_theirs = metrics.get("n_imaginary_modes"), metrics.get("n_reference_imaginary_modes")
     if n_hills is not None and n_theirs is not None and not n_hills <= n_theirs:
         lowest = _number(metrics, "lowest_frequency_per_cm")

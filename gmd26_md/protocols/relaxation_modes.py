@@ -37,12 +37,15 @@ class TwoModes:
         Why not; empty if they could.
     n_calls
         Geometries asked of the model.
+    left_out
+        Whether the settings leave this molecule out, which is no failure.
     """
 
     model: Modes | None
     reference: Modes | None
     words: str = ""
     n_calls: int = 0
+    left_out: bool = False
 
 
 def compare_modes(
@@ -60,7 +63,7 @@ def compare_modes(
     rested
         The reference's minima next to the ends, one frame each; None where it has none.
     """
-    found = {i: TwoModes(None, None, _obstacle(r, settings)) for i, r in enumerate(relaxations)}
+    found = {i: TwoModes(None, None, _obstacle(r, settings), left_out=True) for i, r in enumerate(relaxations)}
     asked = [i for i, entry in found.items() if not entry.words]
     places = [_places(relaxations[i], rested[i]) for i in asked]
     found |= {i: TwoModes(None, None, place) for i, place in zip(asked, places, strict=True) if isinstance(place, str)}

@@ -190,9 +190,13 @@ def stretch(numbers: Sequence[int], scan: Scan, answers: Answers, settings: Sett
     nearest = min(at_home, key=lambda d: abs(d.index - home), default=None)
     # the reference may have a second minimum too: a proton that is drawn over to a neighbour
     elsewhere = [d for d in all_mine if d is not nearest]
-    false = unmatched(elsewhere, others, within=within, min_depth=settings.min_depth_meV)
+    alone = unmatched(elsewhere, others, within=within, min_depth=settings.min_depth_meV)
+    silent = scan.asked[~np.isfinite(theirs[scan.asked])]  # where the reference failed, it may have the minimum too
+    unsure = [d for d in alone if (np.abs(silent - d.index) <= within).any()]
+    false = [d for d in alone if d not in unsure]
     passes = [_pass(mine, home, d.index) for d in false]
     in_reach = [d for d, high in zip(false, passes, strict=True) if not high > settings.reach_eV]
+    unsure_in_reach = [d for d in unsure if not _pass(mine, home, d.index) > settings.reach_eV]
     error = float("nan") if nearest is None else abs(finer_minimum(mine, nearest.index) - home) * step
     metrics: dict[str, float | None] = {
         "stretch_roughness_meV": float(rough.max()),
@@ -204,7 +208,7 @@ def stretch(numbers: Sequence[int], scan: Scan, answers: Answers, settings: Sett
     metrics |= _against_reference(answers, home, settings)
     evidence |= {"false_minima_A": [scan.length_A + at for at in _at(scan, false)]}
     evidence |= {"roughest_at_A": scan.length_A + float(scan.moved[int(np.argmax(rough))])}
-    judgement, words = _stretch_word(scan, in_reach, rough, metrics, settings)
+    judgement, words = _stretch_word(scan, in_reach, unsure_in_reach, rough, metrics, settings)
     return Found(metrics, judgement, f"{name}: {words}", evidence)
 
 
@@ -226,16 +230,30 @@ def _against_reference(answers: Answers, home: int, settings: Settings) -> dict[
 
 
 def _stretch_word(
-    scan: Scan, false: list[Dip], rough: Floats, metrics: dict[str, float | None], settings: Settings
+    scan: Scan,
+    false: list[Dip],
+    unsure: list[Dip],
+    rough: Floats,
+    metrics: dict[str, float | None],
+    settings: Settings,
 ) -> tuple[str, str]:
-    """Return the judgement of a stretch and what decided; a check passes only if its `<=` is true."""
+    """Return the judgement of a stretch and what decided; a check passes only if its `<=` is true.
+
+    What the reference cannot say comes first: without it no minimum is false.
+    """
+    values = {name: float("nan") if value is None else value for name, value in metrics.items()}
+    near = values["stretch_near_rms_meV"]
+    if not np.isfinite(near):
+        return "failed", f"the reference has less than {_FEWEST} points up to {settings.near_eV:g} eV"
+    if unsure:
+        at = scan.length_A + scan.moved[max(unsure, key=lambda d: d.depth).index]
+        return "failed", f"the reference failed near {at:.2f} Å, where the model has a minimum"
     deepest = max(false, key=lambda d: d.depth, default=None)
     if deepest is not None:
         at, is_end = scan.length_A + scan.moved[deepest.index], deepest.index == len(scan.moved) - 1
         words = f"{deepest.depth:.0f} meV deep at {at:.2f} Å" + (", the end of the scan" if is_end else "")
         words += f"; the bond's lowest pass to such a place is {metrics['stretch_escape_eV']:.2f} eV"
         return ("falls apart" if is_end else "false minimum"), words
-    values = {name: float("nan") if value is None else value for name, value in metrics.items()}
     off = values["stretch_minimum_error_A"]
     if not off <= settings.max_bond_error_A:
         how = f"off by {off:.3f} Å from" if np.isfinite(off) else "none near"
@@ -245,10 +263,7 @@ def _stretch_word(
         return "rough", f"{values['stretch_roughness_meV']:.2f} meV off a smooth curve at {at:.2f} Å"
     if not values["stretch_work_error_meV"] <= settings.max_work_error_meV:
         return "no gradient", f"energy and integrated force differ by {values['stretch_work_error_meV']:.1f} meV"
-    near = values["stretch_near_rms_meV"]
     words = f"RMS error {near:.0f} meV up to {settings.near_eV:g} eV"
-    if not np.isfinite(near):
-        return "failed", f"the reference has less than {_FEWEST} points up to {settings.near_eV:g} eV"
     return ("follows" if near <= settings.max_near_rms_meV else "wrong curve"), words
 
 

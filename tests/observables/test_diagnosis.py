@@ -70,6 +70,15 @@ def test_a_run_that_only_the_shorter_step_survives_is_the_step():
     assert word(stopped={"half": "error"}) == "failed"
 
 
+@pytest.mark.parametrize("name", ["gradient", "curl"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_forces_that_could_not_be_examined_are_not_blamed_on_the_step(name, bad):
+    lost = {"double": Kept(1.0, np.nan, np.nan), "order_coarse": np.nan, "stopped": {"double": "exploded at 3 fs"}}
+    judgement, reason = diagnose(replace(FINE, **lost, **{name: TwoSteps(bad, bad, bad)}), LIMITS)
+    assert judgement == "failed"
+    assert reason == "not a number: " + {"gradient": "forces against energy differences", "curl": "curl"}[name]
+
+
 def test_a_lost_order_with_forces_in_order_is_the_surface():
     assert word(**flat(0.5)) == "rough surface"
     assert word(order_fine=1.2, order_coarse=1.3) == "rough surface"

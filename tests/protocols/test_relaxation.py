@@ -137,6 +137,26 @@ def test_no_number_that_is_none_agrees(water, relaxed, converged):
     assert verdict(place(heavy=np.nan))[0] == "moved away"
 
 
+@pytest.mark.parametrize("on", [0.0, 0.4])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_energy_that_the_reference_lacks_is_not_held_against_the_model(on, bad):
+    word, reason = verdict(place(on, drop=bad))
+    assert word == "failed"
+    assert reason.startswith("the reference has no energy")
+
+
+def test_modes_that_were_asked_for_and_failed_do_not_agree(water, relaxed):
+    view, words = seen(water, relaxed), "the model failed on a displaced geometry"
+    start = begin(water, HOME, 0, 0.05)
+    failed = analyse(start, relaxed, view, Settings(), TwoModes(None, None, words))
+    assert (failed.judgement, failed.reason) == ("failed", f"no normal modes: {words}")
+    left_out = TwoModes(None, None, "60 atoms; the limit is 50", left_out=True)
+    assert analyse(start, relaxed, view, Settings(), left_out).judgement == "agrees"
+    # what is known to be wrong is said all the same
+    strained = seen(water, relaxed, drop=0.06)
+    assert analyse(start, relaxed, strained, Settings(), TwoModes(None, None, words)).judgement == "strained"
+
+
 def test_a_case_without_a_reference_minimum_cannot_be_asked(water):
     with pytest.raises(ValueError, match="water has no reference minimum"):
         begin(replace(water, minimum=None), HOME, 0, 0.05)

@@ -64,6 +64,7 @@ def test_modes_that_cannot_be_compared_say_why(rested):
     ):
         (found,) = compare_modes(XTB, [relaxation], [end], "gfn2-xtb", settings)
         assert words in found.words
+        assert found.left_out == (relaxation.path.n_atoms > settings.modes_max_atoms or settings is loose)
         assert mode_metrics(found, settings) == {}
         assert words in mode_evidence(found)["modes"]["words"]
 
@@ -88,6 +89,7 @@ def test_a_model_that_fails_on_a_displaced_geometry_has_no_modes(rested):
     (found,) = compare_modes(Lost(), [relaxation_to(rested)], [rested], "gfn2-xtb", Settings())
     assert found.model is None
     assert "the model failed on a displaced geometry" in found.words
+    assert not found.left_out
 
 
 def test_frequencies_are_compared_in_order_and_by_what_moves():

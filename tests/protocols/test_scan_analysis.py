@@ -213,6 +213,25 @@ def test_a_bond_that_collapses_has_a_false_minimum_unless_the_reference_has_it_t
     assert pulled(proton, reference=proton).metrics["n_spurious_minima"] == 0
 
 
+def test_a_minimum_where_the_reference_failed_is_not_called_false():
+    proton = morse()[0] - 3.2 * np.exp(-(((BY - 0.45) / 0.08) ** 2))
+    there = float(BY[int(np.argmin(np.where(BY > 0.3, proton, np.inf)))])
+    found = pulled(proton, reference=np.where(np.abs(BY - there) < 0.08, np.nan, morse()[0]))
+    assert found.judgement == "failed"
+    assert f"the reference failed near {LENGTH + there:.2f} Å" in found.words
+    assert found.metrics["n_spurious_minima"] == 0
+    # what it does not say elsewhere is no excuse
+    assert pulled(proton, reference=np.where(BY < -0.15, np.nan, morse()[0])).judgement == "false minimum"
+
+
+def test_a_reference_with_too_few_points_is_said_before_any_minimum_is_false():
+    few = morse()[0] + np.where(np.abs(BY) > 0.05, 5.0, 0.0)  # 4 points up to 1 eV, and none that failed
+    for model in (morse()[0] - 3.0 * np.exp(-(((BY - 0.45) / 0.08) ** 2)), -0.8 * (BY - BY[0])):
+        found = pulled(model, reference=few)
+        assert found.judgement == "failed"
+        assert "less than 5 points" in found.words
+
+
 def test_a_molecule_has_the_judgement_of_its_worst_bond_and_the_worst_of_each_number():
     still = np.zeros((24, 2, 3))
     good = Answers(threefold(), still, threefold(), still)
@@ -237,8 +256,9 @@ def test_of_bonds_that_fall_apart_the_one_with_the_lowest_pass_is_named():
     low, high = falling(0.8), 3.0 * falling(0.8)
     reference = np.where(np.arange(len(BY)) % 4 == 1, morse()[0], np.nan)  # the home point, 21, among them
     said = [Answers(e, forces_of(np.gradient(e, 0.01)), reference, forces_of(morse()[1])) for e in (high, low)]
-    other = replace(stretch_scan(), bond=(1, 0), side=np.array([0]))
-    found = analyse(NUMBERS, [stretch_scan(), other], said, Settings())
+    scan = replace(stretch_scan(), asked=np.arange(1, len(BY), 4))
+    other = replace(scan, bond=(1, 0), side=np.array([0]))
+    found = analyse(NUMBERS, [scan, other], said, Settings())
     assert found.judgement == "falls apart"
     assert found.words.startswith("H1-C0: ")
     assert found.metrics["stretch_escape_eV"] == pytest.approx(low[31])
@@ -252,9 +272,10 @@ def test_a_bond_that_falls_apart_without_any_pass_is_the_easiest():
     over[top:] = over[top] - 0.8 * (BY[top:] - BY[top])
     reference = np.where(np.arange(len(BY)) % 4 == 1, morse()[0], np.nan)
     said = [Answers(e, forces_of(np.gradient(e, 0.01)), reference, forces_of(morse()[1])) for e in (over, pathless)]
-    other = replace(stretch_scan(), bond=(1, 0), side=np.array([0]))
+    scan = replace(stretch_scan(), asked=np.arange(1, len(BY), 4))
+    other = replace(scan, bond=(1, 0), side=np.array([0]))
     # from home, 21, downhill: the way itself has no pass, so it is 0 and not "none"
-    found = analyse(NUMBERS, [stretch_scan(), other], said, Settings())
+    found = analyse(NUMBERS, [scan, other], said, Settings())
     assert found.metrics["stretch_escape_eV"] == 0.0
     assert found.judgement == "falls apart"
     assert found.words.startswith("H1-C0: ")
