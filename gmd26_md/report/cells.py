@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TextIO
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+
+def console_to(out: TextIO, width: int, colour: bool) -> Console:
+    """Return what prints tables into `out`; names that hold brackets or colons are printed as they are."""
+    return Console(
+        file=out,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def section(

@@ -7,10 +7,11 @@ import math
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-TITLES = {"id": "ID", "ood": "OOD", "user": "your own"}
+from gmd26_md.report.cells import console_to
+from gmd26_md.report.summary import TITLES
+
 _CALIBRATION = (
     ("force_spread_eV_per_A", "spread of the members, eV/Å", 4),
     ("force_error_eV_per_A", "true error, eV/Å", 4),
@@ -37,15 +38,7 @@ _EVENTS = (
 def render(answer: dict[str, Any], *, width: int = 110, colour: bool = False) -> str:
     """Return what `evaluate.measure_committee` found as text."""
     out = io.StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = console_to(out, width, colour)
     console.print(f"{answer['committee']}, {answer['n_members']} members, on the runs of {answer['run']}")
     for whose, words in (("committee", "the mean of the members"), ("model", "the run's own model, a member")):
         if answer["calibration"][whose]:

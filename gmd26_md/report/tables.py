@@ -6,12 +6,11 @@ import io
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gmd26_md.records import VERDICTS
-from gmd26_md.report.cells import counts, section, title
+from gmd26_md.report.cells import console_to, counts, section, title
 from gmd26_md.report.sections import SECTIONS
 from gmd26_md.report.stability_table import add_stability, survival_notes
 from gmd26_md.report.summary import TITLES, conditions, headings
@@ -46,15 +45,7 @@ def render(summary: dict[str, Any], *, width: int = 110, colour: bool = False) -
     if not splits:
         return "no records yet\n"
     out = io.StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = console_to(out, width, colour)
     console.print(f"{summary['model']} ({summary['family']}) on {summary['task']}, {summary['device']}")
     console.print(Text(summary["answer"], style="bold"))
     console.print(_main_table(splits))

@@ -1,0 +1,59 @@
+"""The figures in docs/results are those of the records beside them."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gmd26_md.records import read_records
+
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+
+
+def runs_of(name):
+    return [r for r in read_records(RESULTS / "records" / f"{name}.jsonl") if r.protocol == "stability"]
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+@pytest.mark.parametrize(
+    ("row", "metric"),
+    [
+        ("drift, size", "energy_drift_meV_per_atom_per_ps"),
+        ("RMS about the line", "energy_rms_meV_per_atom"),
+        ("largest change of the total energy", "energy_change_max_meV_per_atom"),
+        ("largest change of the true energy", "true_energy_change_max_meV_per_atom"),
+        ("force error along the run", "path_force_mae_relative_ratio"),
+        ("highest temperature", "temperature_max_K"),
+    ],
+)
+def test_the_noise_floor_is_that_of_the_records(row, metric):
+    page = (RESULTS / "calibration.md").read_text(encoding="utf-8")
+    said = cells(next(line for line in page.splitlines() if line.startswith(f"| {row}")))[1:5]
+    found = []
+    for temperature_K in (300.0, 500.0):
+        runs = [r for r in runs_of("calibration-gfn2-xtb") if r.settings["temperature_K"] == temperature_K]
+        assert Counter(r.verdict for r in runs) == {"faithful": 24}
+        values = np.abs([r.metrics[metric] for r in runs])
+        found += [float(np.median(values)), float(values.max())]
+    for words, value in zip(said, found, strict=True):
+        digits = len(words.partition(".")[2])
+        assert float(words) == pytest.approx(value, abs=0.5001 * 10.0**-digits)  # as it is rounded in the page
+
+
+def test_the_verdicts_at_standard_are_those_of_the_records():
+    page = (RESULTS / "duplication-standard.md").read_text(encoding="utf-8")
+    heading = cells(next(line for line in page.splitlines() if line.startswith("| model | seeds |")))
+    rows = re.findall(r"^\| (?:schnet|painn|mace|deepset-moe) \| [13] \| (?:ID|OOD) \|.*$", page, re.MULTILINE)
+    assert len(rows) == 8
+    for row in rows:
+        said = dict(zip(heading, cells(row), strict=True))
+        runs = [r for r in runs_of(f"standard-{said['model']}") if r.split == said["split"].lower()]
+        counted = Counter(r.verdict for r in runs)
+        assert int(said["runs"]) == len(runs)
+        assert int(said["seeds"]) == len({r.seed for r in runs})
+        assert {name: int(said[name]) for name in heading[4:]} == {name: counted[name] for name in heading[4:]}
