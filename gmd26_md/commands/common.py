@@ -82,7 +82,8 @@ def ask(
     n_frames: int | None,
     show: Callable[[float, str], None],
     reference: str | None = None,
-    n_labels: int = 0,
+    n_labels: int | Callable[[Atoms], int] = 0,
+    n_rests: int = 0,
 ) -> Question:
     """Open the model and its molecules.
 
@@ -95,8 +96,10 @@ def ask(
     reference
         What gives the minima to start from; by default the level of theory of the model's own training.
     n_labels
-        How many labels a molecule the command will ask of the reference: what they will cost is said before the first
-        minimum is computed, where it is more than a minute.
+        How many labels a molecule, or of this molecule, the command will ask of the reference: what they will cost is
+        said before the first minimum is computed, where it is more than a minute.
+    n_rests
+        How often the reference will relax each molecule, beside the minimum to start from.
     """
     from gmd26_md.calculators.device import choose_device
     from gmd26_md.evaluate import Question
@@ -114,7 +117,9 @@ def ask(
 
     def warn(structures: Sequence[Atoms], n_minima: Sequence[int]) -> None:
         show(0.0, "what the reference will cost")
-        _say_cost(asked, reference or subject.level_of_theory, structures, n_labels, n_minima)
+        labels = [n_labels if isinstance(n_labels, int) else n_labels(atoms) for atoms in structures]
+        rests = [n + n_rests for n in n_minima]
+        _say_cost(asked, reference or subject.level_of_theory, structures, labels, rests)
 
     if asked.molecules is not None:
         cases = _user_cases(asked, asked.molecules, subject, reference, preparing, warn)
@@ -128,7 +133,7 @@ def ask(
 
 
 def _say_cost(
-    asked: Asked, reference: str, structures: Sequence[Atoms], n_labels: int, n_minima: Sequence[int]
+    asked: Asked, reference: str, structures: Sequence[Atoms], n_labels: Sequence[int], n_minima: Sequence[int]
 ) -> None:
     """Say on the standard error what an expensive reference will cost."""
     from gmd26_md.reference.cost import estimate

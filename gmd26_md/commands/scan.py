@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from gmd26_md.commands.common import Asked, ask, finish, model_options, open_folder
 from gmd26_md.commands.numbers import AT_LEAST_ONE, POSITIVE
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 
 @click.command(short_help="Turn and stretch bonds: right barriers, one minimum, smooth?")
@@ -43,13 +48,18 @@ def command(asked: Asked, reference: str | None, **given: float | str) -> None:
 
     from gmd26_md import evaluate
     from gmd26_md.commands.progress import bar
+    from gmd26_md.protocols.scan import scans_at
     from gmd26_md.protocols.scan_settings import Settings
 
     # click writes its names in small letters
     named: dict[str, Any] = {entry.name: given[entry.name.lower()] for entry in fields(Settings)}
     settings = Settings(**named)
+
+    def n_labels(atoms: Atoms) -> int:
+        return sum(len(scan.asked) for scan in scans_at(atoms.numbers, atoms.positions, settings))
+
     with bar("scan", silent=asked.quiet) as show:
-        question = ask(asked, n_frames=None, show=show, reference=reference)
+        question = ask(asked, n_frames=None, show=show, reference=reference, n_labels=n_labels)
         level = evaluate.reference_of(question.subject, reference)
         folder = open_folder(asked, question, "scan", asdict(settings) | {"reference": level})
         evaluate.measure_scan(question, folder, settings, level, show)

@@ -58,7 +58,8 @@ class Outcome:
     metrics
         See `metrics.METRICS`.
     judgement
-        "agrees", "moved away", "false minimum", "strained", "saddle", "reacted", "not converged", or "failed".
+        "agrees", "moved away", "false minimum", "strained", "saddle", "reacted", "not converged", "failed", or
+        "unknown" where the reference failed.
     reason
         The number that decided, in words.
     evidence
@@ -170,8 +171,9 @@ def analyse(
         metrics |= mode_metrics(modes, settings)
         evidence |= mode_evidence(modes)
     missing = "" if modes is None or modes.left_out else modes.words
+    has_modes = modes is not None and modes.model is not None
     judgement, reason = _unfinished(start, relaxation, home) or judged(
-        metrics, len(case.numbers), start.kind, settings, missing_modes=missing
+        metrics, len(case.numbers), start.kind, settings, missing_modes=missing, model_has_modes=has_modes
     )
     return Outcome(metrics, judgement, reason, evidence)
 
@@ -221,7 +223,13 @@ def _unfinished(start: Start, relaxation: Relaxation, home: BondGraph) -> tuple[
 
 
 def judged(
-    metrics: Metrics, n_atoms: int, kind: str, settings: Settings, *, missing_modes: str = ""
+    metrics: Metrics,
+    n_atoms: int,
+    kind: str,
+    settings: Settings,
+    *,
+    missing_modes: str = "",
+    model_has_modes: bool = False,
 ) -> tuple[str, str]:
     """Return the judgement of the place where the model rests, and the number that decided.
 
@@ -231,12 +239,14 @@ def judged(
     ----------
     missing_modes
         Why there are no normal modes though they were asked for; empty if there are, or were not asked for.
+    model_has_modes
+        Whether the model has them, so that it was the reference that failed.
     """
     on, drop = _number(metrics, "relaxed_on_heavy_rmsd_A"), _number(metrics, "relaxed_on_energy_drop_eV")
     if not np.isfinite(on):
-        return "failed", "the reference did not come to rest from where the model did"
+        return "unknown", "the reference did not come to rest from where the model did"
     if not np.isfinite(drop):
-        return "failed", "the reference has no energy where the model came to rest"
+        return "unknown", "the reference has no energy where the model came to rest"
     left = _left(on, metrics.get("relaxed_on_torsion_deviation_max_deg"), settings)
     if left:
         return "false minimum", f"the reference has no minimum there: it goes on by {left} and {drop:.3f} eV down"
@@ -248,7 +258,7 @@ def judged(
     if kind == HOME and away:
         return "moved away", f"{away} from the reference minimum that it started from"
     if missing_modes:
-        return "failed", f"no normal modes: {missing_modes}"
+        return ("unknown" if model_has_modes else "failed"), f"no normal modes: {missing_modes}"
     n_hills, n_theirs = metrics.get("n_imaginary_modes"), metrics.get("n_reference_imaginary_modes")
     if n_hills is not None and n_theirs is not None and not n_hills <= n_theirs:
         lowest = _number(metrics, "lowest_frequency_per_cm")

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ase import Atoms
+
 from gmd26_md.errors import UserError, unknown_name
 from gmd26_md.protocols.starts import STARTS
 
@@ -81,6 +83,16 @@ class Settings:
     def n_of(self, start: str) -> int:
         """Return how many relaxations of a molecule begin at this kind of start."""
         return {"perturbed-minimum": self.n_perturbed, "rdkit-conformer": self.n_conformers}.get(start, 1)
+
+    @property
+    def n_starts(self) -> int:
+        """How many relaxations of a molecule there are."""
+        return sum(self.n_of(start) for start in self.starts)
+
+    def n_labels(self, atoms: Atoms) -> int:
+        """Return how many labels of this molecule the reference is asked for, beside its own relaxations."""
+        modes = self.modes and "reference-minimum" in self.starts and len(atoms) <= self.modes_max_atoms
+        return self.n_starts + (6 * len(atoms) if modes else 0)
 
     def of_start(self, start: str, reference: str) -> dict[str, Any]:
         """Return what a record of one start rests on."""

@@ -83,8 +83,12 @@ def scans_of(case: Case, settings: Settings) -> list[Scan]:
     """
     if case.minimum is None:
         raise ValueError(f"{case.name} has no reference minimum")
-    rest = case.minimum.positions[0]
-    graph = bond_graph(case.numbers, rest)
+    return scans_at(case.numbers, case.minimum.positions[0], settings)
+
+
+def scans_at(numbers: Ints, rest: Floats, settings: Settings) -> list[Scan]:
+    """Return the scans from a geometry, (n_atoms, 3), Å, of these atomic numbers."""
+    graph = bond_graph(numbers, rest)
     torsions = [_torsion(graph, rest, bond, settings) for bond in turned_bonds(graph, rest)]
     return torsions + [_stretch(graph, rest, bond, settings) for bond in stretched_bonds(graph, rest, settings.bonds)]
 

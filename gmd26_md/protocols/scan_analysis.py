@@ -15,9 +15,9 @@ from gmd26_md.protocols.scan_settings import Settings
 
 SEVERITY = (
     *("failed", "falls apart", "false minimum", "wrong minimum", "rough", "no gradient"),
-    *("wrong barrier", "wrong curve", "follows"),
+    *("wrong barrier", "wrong curve", "unknown", "follows"),
 )
-"""Judgements, the worst first: a molecule has that of its worst bond."""
+"""Judgements, the worst first: a molecule has that of its worst bond. "unknown": the reference does not say."""
 
 _SAME_MINIMUM_DEG = 30.0  # minima of model and reference so near are the same one: two points of the default grid
 _SAME_MINIMUM_A = 0.1
@@ -90,7 +90,7 @@ def torsion(numbers: Sequence[int], scan: Scan, answers: Answers, settings: Sett
     name = bond_words(numbers, scan.bond)
     if not _enough(kept):
         words = f"{name}: the reference allows {int(kept.sum())} of {len(kept)} points, want {_FEWEST}"
-        return Found(metrics, "failed", words, evidence)
+        return Found(metrics, "unknown", words, evidence)
     answered = np.isfinite(mine) & np.isfinite(answers.forces).all(axis=(1, 2))
     if not answered[np.isfinite(theirs)].all():
         at = scan.moved[int(np.argmax(~answered & np.isfinite(theirs)))]
@@ -201,7 +201,7 @@ def stretch(numbers: Sequence[int], scan: Scan, answers: Answers, settings: Sett
     metrics: dict[str, float | None] = {
         "stretch_roughness_meV": float(rough.max()),
         "stretch_work_error_meV": float(work.max()),
-        "n_spurious_minima": float(len(false)),
+        "n_spurious_minima": float(len(false)) if false or not unsure else None,  # of the unsure nobody knows
         "stretch_minimum_error_A": error,
         "stretch_escape_eV": min(passes, default=None),
     }
@@ -217,7 +217,7 @@ def _against_reference(answers: Answers, home: int, settings: Settings) -> dict[
     rise = answers.reference_energies - answers.reference_energies[home]
     near = rise <= settings.near_eV
     if not _enough(near):
-        return {"stretch_near_rms_meV": float("nan"), "stretch_force_mae_eV_per_A": float("nan")}
+        return {"stretch_near_rms_meV": None, "stretch_force_mae_eV_per_A": None}
     error = 1000.0 * (answers.energies - answers.reference_energies)
     error = error - error[near].mean()
     far = rise > settings.near_eV
@@ -239,21 +239,21 @@ def _stretch_word(
 ) -> tuple[str, str]:
     """Return the judgement of a stretch and what decided; a check passes only if its `<=` is true.
 
-    What the reference cannot say comes first: without it no minimum is false.
+    A minimum that is false for sure comes first, then what the reference cannot say.
     """
     values = {name: float("nan") if value is None else value for name, value in metrics.items()}
-    near = values["stretch_near_rms_meV"]
-    if not np.isfinite(near):
-        return "failed", f"the reference has less than {_FEWEST} points up to {settings.near_eV:g} eV"
-    if unsure:
-        at = scan.length_A + scan.moved[max(unsure, key=lambda d: d.depth).index]
-        return "failed", f"the reference failed near {at:.2f} Å, where the model has a minimum"
     deepest = max(false, key=lambda d: d.depth, default=None)
     if deepest is not None:
         at, is_end = scan.length_A + scan.moved[deepest.index], deepest.index == len(scan.moved) - 1
         words = f"{deepest.depth:.0f} meV deep at {at:.2f} Å" + (", the end of the scan" if is_end else "")
         words += f"; the bond's lowest pass to such a place is {metrics['stretch_escape_eV']:.2f} eV"
         return ("falls apart" if is_end else "false minimum"), words
+    near = metrics["stretch_near_rms_meV"]
+    if near is None:
+        return "unknown", f"the reference has less than {_FEWEST} points up to {settings.near_eV:g} eV"
+    if unsure:
+        at = scan.length_A + scan.moved[max(unsure, key=lambda d: d.depth).index]
+        return "unknown", f"the reference failed near {at:.2f} Å, where the model has a minimum"
     off = values["stretch_minimum_error_A"]
     if not off <= settings.max_bond_error_A:
         how = f"off by {off:.3f} Å from" if np.isfinite(off) else "none near"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gmd26_md.metrics import METRICS
 from gmd26_md.records import Record
 from gmd26_md.report.lives import condition_of, length_ps, life_of
-from gmd26_md.report.sections import SECTIONS, heading_of, judgement_of
+from gmd26_md.report.sections import SECTIONS, UNKNOWN, heading_of, judgement_of
 
 DYNAMIC = ("stability", "distributions", "committee")
 """Protocols whose numbers are outcomes: what the model's own dynamics does. Those of all others may predict it."""
@@ -93,7 +93,10 @@ def predictors(records: Sequence[Record]) -> list[Column]:
         if record.protocol in DYNAMIC:
             continue
         heading = heading_of(record)
+        untold = judgement_of(record) == UNKNOWN  # what is no number there is the reference's failure
         for metric, value in record.metrics.items():
+            if untold and value is not None and not math.isfinite(value):
+                continue
             _add(columns, heading, metric, f"{metric} ({heading})", record, oriented(metric, value))
         _add_judgement(columns, heading, record)
     _add_worst(columns, [r for r in records if r.protocol not in DYNAMIC])

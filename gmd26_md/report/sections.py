@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from gmd26_md.records import Record
 
+UNKNOWN = "unknown"
+"""Judgement of a record where it was the reference that failed."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -62,6 +65,7 @@ SECTIONS: dict[str, Section] = {
             Row("frequency_error_max_per_cm", "and at most by, 1/cm", 0),
             Row("n_steps", "steps", 0),
         ),
+        neutral=(UNKNOWN,),
     ),
     "conservation": Section(
         "conservation at {timestep_fs} fs",
@@ -104,7 +108,7 @@ SECTIONS: dict[str, Section] = {
             Row("stretch_far_rms_meV", "and beyond, meV", 0),
             Row("stretch_force_mae_eV_per_A", "force MAE near the minimum, eV/Å", 3),
         ),
-        neutral=("nothing to scan",),
+        neutral=("nothing to scan", UNKNOWN),
     ),
     "distributions": Section(
         "against reference dynamics at {temperature_K:g} K",

@@ -83,6 +83,20 @@ def test_halves_pulled_ten_angstrom_apart_are_broken():
     assert not report.intact
 
 
+@pytest.mark.parametrize("direction", [1.0, -1.0])
+def test_two_molecules_that_drift_apart_break_nothing_and_two_that_collide_clash(direction):
+    water, acid = molecule("H2O"), molecule("HCOOH")
+    acid.positions += [8.0, 0.0, 0.0]
+    graph, positions, time_fs = still(water + acid, 200)
+    positions[:, len(water) :, 0] += direction * 0.05 * np.arange(200)[:, None]  # 10 Å in the end
+    report = examine_topology(graph, positions, time_fs)
+    assert report.bond_broken is None  # no bond joins them, so none can break
+    if direction > 0:
+        assert report.intact
+    else:
+        assert {report.clash.atoms[0] < 3, report.clash.atoms[1] < 3} == {True, False}
+
+
 def test_a_clash_names_the_pair():
     atoms = molecule("CH3CH2OH")
     graph, positions, time_fs = still(atoms, 10)

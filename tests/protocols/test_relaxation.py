@@ -82,7 +82,7 @@ def test_what_counts_is_told_in_its_order(water, relaxed):
     assert outcome_of(water, relaxed, converged=False, fmax_eV_per_A=0.4).judgement == "not converged"
     # 3 atoms: 0.06 eV is 20 meV an atom
     assert outcome_of(water, relaxed, view=seen(water, relaxed, drop=0.06)).judgement == "strained"
-    assert outcome_of(water, relaxed, view=SeenByReference(seen(water, relaxed).labels, None)).judgement == "failed"
+    assert outcome_of(water, relaxed, view=SeenByReference(seen(water, relaxed).labels, None)).judgement == "unknown"
 
 
 def place(on=0.0, drop=0.0, heavy=0.0, **more):
@@ -132,8 +132,8 @@ def test_no_number_that_is_none_agrees(water, relaxed, converged):
     assert outcome_of(water, relaxed, path=nowhere, converged=converged).judgement == "failed"
     assert outcome_of(water, relaxed, fmax_eV_per_A=float("nan"), converged=converged).judgement == "failed"
     assert outcome_of(water, relaxed, fmax_eV_per_A=float("inf"), converged=converged).judgement == "failed"
-    assert outcome_of(water, relaxed, view=seen(water, relaxed, moved=np.nan)).judgement == "failed"
-    assert outcome_of(water, relaxed, view=seen(water, relaxed, drop=np.nan)).judgement == "failed"
+    assert outcome_of(water, relaxed, view=seen(water, relaxed, moved=np.nan)).judgement == "unknown"
+    assert outcome_of(water, relaxed, view=seen(water, relaxed, drop=np.nan)).judgement == "unknown"
     assert verdict(place(heavy=np.nan))[0] == "moved away"
 
 
@@ -141,7 +141,7 @@ def test_no_number_that_is_none_agrees(water, relaxed, converged):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_an_energy_that_the_reference_lacks_is_not_held_against_the_model(on, bad):
     word, reason = verdict(place(on, drop=bad))
-    assert word == "failed"
+    assert word == "unknown"
     assert reason.startswith("the reference has no energy")
 
 
@@ -152,9 +152,20 @@ def test_modes_that_were_asked_for_and_failed_do_not_agree(water, relaxed):
     assert (failed.judgement, failed.reason) == ("failed", f"no normal modes: {words}")
     left_out = TwoModes(None, None, "60 atoms; the limit is 50", left_out=True)
     assert analyse(start, relaxed, view, Settings(), left_out).judgement == "agrees"
+    # where the model has its modes it was the reference that failed
+    truth = normal_modes(water.numbers, water.minimum.positions[0], np.eye(9))
+    untold = analyse(start, relaxed, view, Settings(), TwoModes(truth, None, "the reference failed"))
+    assert (untold.judgement, untold.reason) == ("unknown", "no normal modes: the reference failed")
     # what is known to be wrong is said all the same
     strained = seen(water, relaxed, drop=0.06)
     assert analyse(start, relaxed, strained, Settings(), TwoModes(None, None, words)).judgement == "strained"
+
+
+def test_the_labels_are_counted_before_they_are_made(water):
+    assert Settings().n_starts == 6  # minimum, structure, two perturbed, two conformers
+    assert Settings().n_labels(water.structure) == 6 + 18
+    assert Settings(modes=False).n_labels(water.structure) == Settings(modes_max_atoms=2).n_labels(water.structure) == 6
+    assert Settings(starts=("structure",)).n_labels(water.structure) == 1  # modes are those of the reference minimum
 
 
 def test_a_case_without_a_reference_minimum_cannot_be_asked(water):

@@ -69,6 +69,11 @@ def ethane():
     return case_of(molecule("C2H6"), "ethane")
 
 
+def test_the_labels_are_counted_before_they_are_made(ethane):
+    there = [scan.scans_at(ethane.numbers, ethane.minimum.positions[0], Settings()), scan.scans_of(ethane, Settings())]
+    assert [sum(len(s.asked) for s in found) for found in there] == [73, 73]  # turn 24, C-C 28, C-H 21
+
+
 def test_the_stretch_of_a_spring_is_a_parabola(ethane):
     found = scanned(ethane, springs(ethane, 30.0), springs(ethane, 30.0), "stretch")
     assert found.judgement == "follows", found.words

@@ -115,6 +115,20 @@ def test_a_number_that_a_failed_run_lacks_ranks_worst_and_one_not_measured_is_mi
     assert pair(found, "force_mae_eV_per_A", "not_faithful", "within one")["n"] == 6
 
 
+def test_what_the_reference_failed_to_say_is_missing_and_what_the_model_failed_to_do_is_worst():
+    nan = {"relaxed_on_energy_drop_eV": math.nan, "heavy_rmsd_A": 0.1}
+    records = [
+        record_of("relaxation", "untold", nan, settings={"start": "structure"}, reason="unknown: no energy there"),
+        record_of("relaxation", "blown", nan, settings={"start": "structure"}, reason="failed: not finite"),
+        record_of("relaxation", "blown too", {}, settings={"start": "structure"}, reason="failed: RuntimeError"),
+    ]
+    columns = {c.metric: c for c in predictors(records)}
+    drop = columns["relaxed_on_energy_drop_eV"]
+    assert {name: values for (_, name), values in drop.values.items()} == {"blown": [math.inf], "blown too": [math.inf]}
+    assert ("sha of one", "untold") in columns["heavy_rmsd_A"].values
+    assert {name for _, name in columns["judged"].values} == {"blown", "blown too"}
+
+
 def test_one_bad_seed_of_three_is_better_than_two():
     column = Column("x", "y", "words", {
         ("s", "fine"): [9.0, 9.0, 9.0], ("s", "one"): [1.0, 1.0, math.inf], ("s", "two"): [1.0, math.inf, math.inf],
