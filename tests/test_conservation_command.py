@@ -19,8 +19,8 @@ from gmd26_md.report.sections import SECTIONS
 from gmd26_md.run_folder import open_run_folder
 from gmd26_md.trajectory import Trajectory
 
-SHORT = ("--thermalise-ps", 0.002, "--nve-ps", 0.04, "--reversal-fs", 4, "--n-frames", 1, "--n-directions", 2)
-SETTINGS = conservation.Settings(thermalise_ps=0.002, nve_ps=0.04, reversal_fs=4.0, n_frames=1, n_directions=2)
+SHORT = ("--thermalise-ps", 0.002, "--run-ps", 0.04, "--reversal-fs", 4, "--n-frames", 1, "--n-directions", 2)
+SETTINGS = conservation.Settings(thermalise_ps=0.002, run_ps=0.04, reversal_fs=4.0, n_frames=1, n_directions=2)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_molecule_that_cannot_be_run_is_recorded(question, tmp_path):
     [
         (("--timestep-fs", "nan"), "give a finite number above 0"),
         (("--timestep-fs", 3), "make it 6"),
-        (("--nve-ps", 0.01), "20 or more"),
+        (("--run-ps", 0.01), "20 or more"),
         (("--n-probes", 2), "n_probes is 2"),
         (("--min-order", -1), "give a finite number above 0"),
         (("--temperature-K", 0), "give a finite number above 0"),

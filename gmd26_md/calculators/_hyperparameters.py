@@ -34,6 +34,8 @@ def _complaint(name: str, value: Any, default: Any, least: int = 1) -> str:
     """Return what the value should have been, or nothing if it is right."""
     if isinstance(default, str):
         return "" if isinstance(value, str) else "a name"
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, list):
         right = isinstance(value, list | tuple) and all(not _complaint(name, v, default[0]) for v in value)
         return "" if right else "a list of positive numbers"

@@ -24,7 +24,7 @@ from gmd26_md.errors import UserError
 if TYPE_CHECKING:
     from gmd26_md.calculators.potential import Potential
 
-ELEMENT_ENERGIES_FROM = ("isolated-atoms", "least-squares", "zero")
+ELEMENT_ENERGIES_FROM = ("isolated-atoms", "least-squares", "zero", "given")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Checkpoint:
     element_energies
         eV of each element, added to the network's energies.
     element_energies_from
-        "isolated-atoms", "least-squares" or "zero".
+        "isolated-atoms", "least-squares", "zero", or "given" with a model that was trained elsewhere.
     energy_scale
         eV for one unit of the network's output.
     level_of_theory

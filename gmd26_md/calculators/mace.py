@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gmd26_md.calculators._hyperparameters import checked_elements, merged
+from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
 from gmd26_md.calculators.batch import Batch
 from gmd26_md.models.mace_forward import MACEForward, is_plain
 
@@ -23,6 +23,28 @@ DEFAULTS: dict[str, Any] = {
     "radial_MLP": [32, 32],
     "MLP_irreps": "16x0e",
     "avg_num_neighbors": 14.0,
+    # What follows is for models that others have trained: any of it is evaluated by mace-torch's own forward.
+    "interaction_cls": "RealAgnosticResidualInteractionBlock",
+    "interaction_cls_first": "RealAgnosticInteractionBlock",
+    "readout_cls": "NonLinearReadoutBlock",
+    "gate": "silu",
+    "radial_type": "bessel",
+    "distance_transform": "None",
+    "pair_repulsion": False,  # Ziegler-Biersack-Littmark
+    "edge_irreps": "",  # those of the features
+    "apply_cutoff": True,
+    "use_edge_irreps_first": False,
+    "use_reduced_cg": True,
+    "use_so3": False,
+    "use_agnostic_product": False,
+    "use_last_readout_only": False,
+    "keep_last_layer_irreps": False,
+}
+_FAST = tuple(DEFAULTS)[tuple(DEFAULTS).index("interaction_cls") :]  # at their defaults, `MACEForward` knows the model
+_CHOICES = {
+    "radial_type": ("bessel", "gaussian", "chebyshev"),
+    "distance_transform": ("None", "Agnesi", "Soft"),
+    "gate": ("silu", "tanh", "abs", "None"),
 }
 
 
@@ -34,9 +56,11 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     Raises
     ------
     UserError
-        An unknown hyperparameter.
+        An unknown hyperparameter or choice.
     """
     values = merged("mace", DEFAULTS, hyperparameters)
+    for name, allowed in _CHOICES.items():
+        one_of(f"mace {name}", values[name], allowed)
     known = checked_elements(elements)
     return MACENetwork(values, known)
 
@@ -56,10 +80,9 @@ class MACENetwork(nn.Module):
         super().__init__()
         self.hyperparameters, self.elements = dict(hyperparameters), tuple(elements)
         self.vendor = _vendor_module(self.hyperparameters, self.elements)
-        self.own = MACEForward(self.vendor) if is_plain(self.vendor) else None
-        index = torch.full((120,), len(elements), dtype=torch.int64)
-        index[list(elements)] = torch.arange(len(elements))
-        self.register_buffer("element_index", index, persistent=False)
+        usual = all(self.hyperparameters[name] == DEFAULTS[name] for name in _FAST)
+        self.own = MACEForward(self.vendor) if usual and is_plain(self.vendor) else None
+        self.register_buffer("element_index", element_index(elements), persistent=False)
         self.register_state_dict_post_hook(_drop_constants)
         self.register_load_state_dict_pre_hook(_add_constants)
 
@@ -73,7 +96,9 @@ class MACENetwork(nn.Module):
 
     def vendor_forward(self, batch: Batch) -> Tensor:
         """Return what `forward` does by mace-torch's own road: for any hyperparameters, several times slower."""
-        energy: Tensor = self.vendor(self._graph(batch), compute_force=False)["node_energy"]
+        species = self.element_index.index_select(0, batch.numbers)
+        graph = vendor_graph(batch, species, len(self.elements))
+        energy: Tensor = self.vendor(graph, compute_force=False)["node_energy"]
         return energy.to(batch.positions.dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -81,24 +106,37 @@ class MACENetwork(nn.Module):
         weights = {name: (weight.detach(), weight.requires_grad) for name, weight in self.named_parameters()}
         return _rebuilt, (self.hyperparameters, self.elements, weights, self.training)
 
-    def _graph(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the batch in mace's words; no cell, no shifts, one head."""
-        like, counts = batch.positions, torch.bincount(batch.system_idx, minlength=batch.n_systems)
-        species = self.element_index.index_select(0, batch.numbers)
-        table = torch.eye(len(self.elements), dtype=like.dtype, device=like.device)
-        centre, neighbour = batch.pairs
-        no_shift = like.new_zeros((batch.pairs.shape[1], 3))
-        return {
-            "positions": like,
-            "node_attrs": table.index_select(0, species),  # raises for an element that is not known
-            "edge_index": torch.stack([neighbour, centre]),  # (sender, receiver)
-            "shifts": no_shift,
-            "unit_shifts": no_shift,
-            "cell": like.new_zeros((3 * batch.n_systems, 3)),
-            "batch": batch.system_idx,
-            "ptr": torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
-            "head": counts.new_zeros(batch.n_systems),
-        }
+
+def element_index(elements: tuple[int, ...]) -> Tensor:
+    """Return the place among `elements` of every atomic number, (120,); their count for one that is not there."""
+    index = torch.full((120,), len(elements), dtype=torch.int64)
+    index[list(elements)] = torch.arange(len(elements))
+    return index
+
+
+def vendor_graph(batch: Batch, species: Tensor, n_elements: int, head: int = 0) -> dict[str, Tensor]:
+    """Return a batch in mace's words; no cell, no shifts, one head for all.
+
+    Parameters
+    ----------
+    species
+        Element index of each atom, (n_atoms,).
+    """
+    like, counts = batch.positions, torch.bincount(batch.system_idx, minlength=batch.n_systems)
+    table = torch.eye(n_elements, dtype=like.dtype, device=like.device)
+    centre, neighbour = batch.pairs
+    no_shift = like.new_zeros((batch.pairs.shape[1], 3))
+    return {
+        "positions": like,
+        "node_attrs": table.index_select(0, species),  # raises for an element that is not known
+        "edge_index": torch.stack([neighbour, centre]),  # (sender, receiver)
+        "shifts": no_shift,
+        "unit_shifts": no_shift,
+        "cell": like.new_zeros((3 * batch.n_systems, 3)),
+        "batch": batch.system_idx,
+        "ptr": torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
+        "head": counts.new_full((batch.n_systems,), head),
+    }
 
 
 def _rebuilt(
@@ -122,8 +160,11 @@ def _vendor_module(values: Mapping[str, Any], elements: tuple[int, ...]) -> nn.M
 
     with mace_imports():
         from e3nn import o3
-        from mace.modules.blocks import RealAgnosticInteractionBlock, RealAgnosticResidualInteractionBlock
+        from mace.modules import gate_dict, interaction_classes, readout_classes
         from mace.modules.models import ScaleShiftMACE
+    for name in ("interaction_cls", "interaction_cls_first"):
+        one_of(f"mace {name}", values[name], interaction_classes)
+    one_of("mace readout_cls", values["readout_cls"], readout_classes)
     with built_in_float64():
         vendor: nn.Module = ScaleShiftMACE(
             atomic_inter_scale=1.0,
@@ -132,18 +173,23 @@ def _vendor_module(values: Mapping[str, Any], elements: tuple[int, ...]) -> nn.M
             num_bessel=values["num_bessel"],
             num_polynomial_cutoff=values["num_polynomial_cutoff"],
             max_ell=values["max_ell"],
-            interaction_cls=RealAgnosticResidualInteractionBlock,
-            interaction_cls_first=RealAgnosticInteractionBlock,
+            interaction_cls=interaction_classes[values["interaction_cls"]],
+            interaction_cls_first=interaction_classes[values["interaction_cls_first"]],
             num_interactions=values["num_interactions"],
             num_elements=len(elements),
             hidden_irreps=o3.Irreps(values["hidden_irreps"]),
             MLP_irreps=o3.Irreps(values["MLP_irreps"]),
-            gate=torch.nn.functional.silu,
+            gate=gate_dict[values["gate"]],
             atomic_energies=torch.zeros(len(elements)).numpy(),
             avg_num_neighbors=float(values["avg_num_neighbors"]),
             atomic_numbers=list(elements),
             correlation=values["correlation"],
             radial_MLP=list(values["radial_MLP"]),
+            radial_type=values["radial_type"],
+            distance_transform=values["distance_transform"],
+            readout_cls=readout_classes[values["readout_cls"]],
+            edge_irreps=o3.Irreps(values["edge_irreps"]) if values["edge_irreps"] else None,
+            **{name: values[name] for name in _FAST if isinstance(DEFAULTS[name], bool)},
         )
     return vendor
 

@@ -16,7 +16,7 @@ from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, POSITIVE
 @click.option("--thermalise-ps", type=POSITIVE, default=0.25, show_default=True, help="Langevin dynamics before.")
 @click.option("--friction-per-fs", type=POSITIVE, default=0.02, show_default=True)
 @click.option("--timestep-fs", type=POSITIVE, default=0.5, show_default=True, help="Run at half, once and twice it.")
-@click.option("--nve-ps", type=POSITIVE, default=0.5, show_default=True, help="Length of each run.")
+@click.option("--run-ps", "--nve-ps", type=POSITIVE, default=0.5, show_default=True, help="Length of each run.")
 @click.option("--sample-every-fs", type=POSITIVE, default=2.0, show_default=True, help="Between frames.")
 @click.option("--reversal-fs", type=POSITIVE, default=100.0, show_default=True, help="After so long, all the way back.")
 @click.option(

@@ -51,7 +51,7 @@ def run(
     All molecules and time steps move together; `other` is the same model in the other precision.
     """
     steps = (1000.0 / settings.timestep_fs) * np.array(
-        [2.0 * settings.thermalise_ps, 3.5 * settings.nve_ps, settings.reversal_fs / 1000.0, 2.0 * settings.nve_ps]
+        [2.0 * settings.thermalise_ps, 3.5 * settings.run_ps, settings.reversal_fs / 1000.0, 2.0 * settings.run_ps]
     )
     done = np.concatenate([[0.0], np.cumsum(steps)]) / steps[: 4 if other is not None else 3].sum()
 

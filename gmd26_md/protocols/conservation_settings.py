@@ -23,7 +23,7 @@ class Settings:
         0.02/fs leave e^-5 of the start.
     timestep_fs
         The step in question; half of it and twice it are run as well.
-    nve_ps
+    run_ps
         Length of each run, rounded to whole samples: 0.5 ps are some 50 periods of a C-H stretch, the mode that the
         error comes from.
     sample_every_fs
@@ -58,7 +58,7 @@ class Settings:
     thermalise_ps: float = 0.25
     friction_per_fs: float = 0.02
     timestep_fs: float = 0.5
-    nve_ps: float = 0.5
+    run_ps: float = 0.5
     sample_every_fs: float = 2.0
     reversal_fs: float = 100.0
     n_frames: int = 4
@@ -70,7 +70,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        lengths = ("temperature_K", "thermalise_ps", "friction_per_fs", "timestep_fs", "nve_ps", "sample_every_fs")
+        lengths = ("temperature_K", "thermalise_ps", "friction_per_fs", "timestep_fs", "run_ps", "sample_every_fs")
         for name in (*lengths, "reversal_fs", "difference_step_A"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UserError(f"{name} is {getattr(self, name)}; it must be a number above 0.")
@@ -91,22 +91,22 @@ class Settings:
             )
         if not self.n_samples >= 20:
             raise UserError(
-                f"nve_ps {self.nve_ps} has {self.n_samples} samples every {self.sample_every_fs} fs; "
+                f"run_ps {self.run_ps} has {self.n_samples} samples every {self.sample_every_fs} fs; "
                 f"it must have 20 or more: {self.sample_every_fs * 0.02:g} ps."
             )
         if not 1 <= self.n_back <= self.n_samples:
             raise UserError(
                 f"reversal_fs is {self.reversal_fs}; allowed is sample_every_fs ({self.sample_every_fs:g}) to "
-                f"nve_ps ({1000 * self.nve_ps:g} fs)."
+                f"run_ps ({1000 * self.run_ps:g} fs)."
             )
-        n_steps = 1000.0 * (self.thermalise_ps + 2.0 * self.nve_ps) / self.timestep_fs
+        n_steps = 1000.0 * (self.thermalise_ps + 2.0 * self.run_ps) / self.timestep_fs
         if not n_steps <= _MAX_STEPS:
             raise UserError(f"these settings make {n_steps:.3g} steps; allowed are {_MAX_STEPS:.0e}. Run shorter.")
 
     @property
     def n_samples(self) -> int:
         """Samples of a run after its first."""
-        return round(1000.0 * self.nve_ps / self.sample_every_fs)
+        return round(1000.0 * self.run_ps / self.sample_every_fs)
 
     @property
     def n_back(self) -> int:

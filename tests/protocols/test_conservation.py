@@ -102,7 +102,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-SHORT = Settings(thermalise_ps=0.1, nve_ps=0.2)
+SHORT = Settings(thermalise_ps=0.1, run_ps=0.2)
 
 
 def examined(case, provider, settings=SHORT, other=None, exact=None):
@@ -345,15 +345,15 @@ def test_the_same_molecule_alone_and_among_others_gives_the_same_runs(four, harm
     ("changed", "words"),
     [
         ({"timestep_fs": 0.0}, "timestep_fs is 0.0"),
-        ({"nve_ps": float("nan")}, "nve_ps is nan"),
+        ({"run_ps": float("nan")}, "run_ps is nan"),
         ({"sample_every_fs": 1.5}, "make it 2"),
         ({"timestep_fs": 2.0}, "twice timestep_fs"),
-        ({"nve_ps": 0.01}, "20 or more"),
+        ({"run_ps": 0.01}, "20 or more"),
         ({"reversal_fs": 900.0}, "reversal_fs is 900.0; allowed"),
         ({"n_probes": 2}, "n_probes is 2"),
         ({"n_frames": 0}, "n_frames is 0"),
         ({"seed": -1}, "seed is -1"),
-        ({"nve_ps": 1e9}, "steps; allowed"),
+        ({"run_ps": 1e9}, "steps; allowed"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_words(changed, words):
