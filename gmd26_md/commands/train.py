@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 @click.command(short_help="Train a family of models on a task.")
 @click.option("--family", required=True, help="Family of models; see 'gmd26-md families'.")
 @click.option("--task", required=True, help="Task; see 'gmd26-md tasks'.")
-@click.option("--recipe", type=click.Path(path_type=Path), default=None, help="Recipe file in place of the family's.")
+@click.option(
+    "--recipe",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="paper (published hyperparameters) or a TOML file, in place of the small one.",
+)
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
 @click.option("--level", default="gfn2-xtb", show_default=True, help="Level of theory of the data.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="By default training-runs/<family>-<task>.")
@@ -41,12 +46,12 @@ def command(
     from gmd26_md import tasks
     from gmd26_md.commands.progress import bar
     from gmd26_md.errors import UserError
-    from gmd26_md.training.recipe import load_recipe
+    from gmd26_md.training.recipe import load_recipe, named_recipe
     from gmd26_md.training.train import train
 
     tasks.get(task)
     changed: dict[str, Any] = {} if seed is None else {"seed": seed}
-    chosen = load_recipe(recipe or family, **changed)
+    chosen = load_recipe(named_recipe(family, recipe), **changed)
     if chosen.family != family:
         raise UserError(f"{recipe} is a recipe for {chosen.family}, asked is --family {family}; change one of them.")
     folder = out or Path("training-runs") / f"{family}-{task}"

@@ -15,6 +15,8 @@ from gmd26_md.errors import UserError, unknown_name
 LOSSES = ("l1", "l2", "huber", "norm")
 ELEMENT_ENERGIES = ("least-squares", "isolated-atoms", "zero")
 DTYPES = ("float32", "float64")
+PAPER = "paper"
+"""What recipes of published hyperparameters are called, and the folder that they lie in."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +114,42 @@ def families() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
+def paper_families() -> tuple[str, ...]:
+    """Return the families with a recipe of published hyperparameters, sorted."""
+    folder = resources.files("gmd26_md.training") / "recipes" / PAPER
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def named_recipe(family: str, recipe: str | Path | None) -> str | Path:
+    """Return what `load_recipe` takes for a family and what its user called the recipe: nothing, "paper", or a file.
+
+    Raises
+    ------
+    UserError
+        If "paper" is asked for a family of which no hyperparameters are published.
+    """
+    if recipe is None:
+        return family
+    if str(recipe) != PAPER:
+        return recipe
+    if family not in families():
+        raise unknown_name("family", family, families())
+    if family not in paper_families():
+        raise UserError(
+            f"no hyperparameters of {family} are published; leave --recipe out for the packaged recipe, or give a "
+            f"file. Published are those of {', '.join(paper_families())}."
+        )
+    return f"{PAPER}/{family}"
+
+
 def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
     """Return a family's packaged recipe, or the one in a TOML file, with some settings overridden.
 
     Parameters
     ----------
     name_or_path
-        A family ("mace") or the path of a TOML file (its name ends in .toml).
+        A family ("mace"), "paper/" and a family for the hyperparameters that its authors published, or the path of a
+        TOML file (its name ends in .toml).
     overrides
         Fields of `Recipe`; `hyperparameters` is merged over the recipe's own, key by key.
 
@@ -156,8 +187,9 @@ def _read_toml(name_or_path: str | Path) -> dict[str, Any]:
         except UnicodeDecodeError as error:
             raise UserError(f"recipe {path} is not TOML: it is no UTF-8 text; give a recipe file.") from error
     else:
-        if str(name_or_path) not in families():
-            raise unknown_name("family", str(name_or_path), families())
+        known = (*families(), *(f"{PAPER}/{family}" for family in paper_families()))
+        if str(name_or_path) not in known:
+            raise unknown_name("family", str(name_or_path), known)
         source = resources.files("gmd26_md.training") / "recipes" / f"{name_or_path}.toml"
         text = source.read_text(encoding="utf-8")
     try:

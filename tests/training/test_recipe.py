@@ -7,7 +7,7 @@ import pytest
 from gmd26_md.calculators.families import family_names
 from gmd26_md.errors import UserError
 from gmd26_md.training.model import all_hyperparameters
-from gmd26_md.training.recipe import Recipe, families, load_recipe, recipe_from_dict
+from gmd26_md.training.recipe import Recipe, families, load_recipe, named_recipe, paper_families, recipe_from_dict
 
 
 def test_every_family_of_networks_has_a_recipe_and_every_recipe_a_family():
@@ -20,6 +20,25 @@ def test_a_packaged_recipe_names_its_own_family_and_only_hyperparameters_it_has(
     assert recipe.family == family
     assert recipe.element_energies == "least-squares"
     assert set(recipe.hyperparameters) <= set(all_hyperparameters(recipe))
+
+
+@pytest.mark.parametrize("family", paper_families())
+def test_published_hyperparameters_are_a_recipe_of_their_own_and_larger(family):
+    recipe, small = load_recipe(named_recipe(family, "paper")), load_recipe(named_recipe(family, None))
+    assert recipe.family == small.family == family
+    assert recipe.n_steps > small.n_steps
+    assert set(recipe.hyperparameters) <= set(all_hyperparameters(recipe))
+    sizes = [{k: v for k, v in all_hyperparameters(r).items() if k != "cutoff"} for r in (recipe, small)]
+    assert sizes[0] != sizes[1]
+
+
+def test_where_nothing_is_published_no_recipe_says_so():
+    assert "deepset-moe" not in paper_families()
+    with pytest.raises(UserError, match="no hyperparameters of deepset-moe are published; leave --recipe out"):
+        named_recipe("deepset-moe", "paper")
+    with pytest.raises(UserError, match="mace"):
+        named_recipe("mece", "paper")
+    assert named_recipe("mace", Path("mine.toml")) == Path("mine.toml")
 
 
 def test_overrides_replace_settings_and_merge_hyperparameters(tmp_path: Path):
