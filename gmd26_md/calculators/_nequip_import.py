@@ -31,8 +31,8 @@ def nequip_imports() -> Iterator[None]:
             yield
         except ImportError as error:
             raise UserError(
-                f"nequip cannot be imported ({error}); it shares an environment with MACE by a script only: "
-                "`bash scripts/all-families.sh` in a checkout makes one with all families (docs/environments.md)."
+                f"nequip cannot be imported here ({error}); `bash scripts/all-families.sh` in a checkout makes an "
+                "environment with all families, NequIP among them (docs/environments.md)."
             ) from error
 
 

@@ -135,9 +135,8 @@ def _checked(hyperparameters: Mapping[str, Any], n_elements: int) -> dict[str, A
     for name, several in lists.items():
         for one in several:  # each is held to what a single one is
             merged("nequip", DEFAULTS, {name: one})
-        wanted, what = (
-            (values["l_max"] + 1, "degree from 0 to l_max") if name == "num_features" else (n_elements, "element")
-        )
+        per_degree = name == "num_features"
+        wanted, what = (values["l_max"] + 1, "degree from 0 to l_max") if per_degree else (n_elements, "element")
         if len(several) != wanted:
             raise UserError(f"nequip {name} has {len(several)} numbers; it must have {wanted}, one for each {what}.")
     return {**values, **lists}
@@ -152,8 +151,9 @@ def _vendor_module(values: Mapping[str, Any], elements: tuple[int, ...]) -> nn.S
     from gmd26_md.calculators._nequip_import import built_in_float64, nequip_imports
 
     with nequip_imports():
-        from e3nn.o3 import Irreps
-        from nequip.model import FullNequIPGNNModel
+        from nequip.model import FullNequIPGNNModel  # first: where it is not, e3nn is another
+    from e3nn.o3 import Irreps
+
     l_max, counts = values["l_max"], values["num_features"]
     counts = counts if isinstance(counts, list) else [counts] * (l_max + 1)
     parities = [(1, -1) if values["parity"] else ((-1) ** degree,) for degree in range(l_max + 1)]
