@@ -28,6 +28,7 @@ COMMANDS = {
     "correlate": "correlate",
     "table": "table",
     "train": "train",
+    "ablation": "ablation",
     "data": "data",
     "molecules": "molecules",
     "tasks": "tasks",

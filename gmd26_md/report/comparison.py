@@ -56,6 +56,12 @@ def compare(summaries: Sequence[dict[str, Any]], *, published: bool = True) -> l
     return rows
 
 
+def without_empty_columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the table without the columns in which no row has a number."""
+    kept = [i for i in range(len(rows[0])) if i == 0 or any(row[i] != "-" for row in rows[1:])]
+    return [[row[i] for i in kept] for row in rows]
+
+
 def written(rows: Sequence[Sequence[str]], form: str) -> str:
     """Return the table as text, Markdown or CSV."""
     if form == "csv":
