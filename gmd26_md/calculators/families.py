@@ -5,13 +5,18 @@ harmonic toy) if it defines `engine`. Nothing is registered anywhere else, and l
 
 An engine that comes in several kinds offers `VARIANTS` and, as `VARIANT_OPTION`, the option that tells them apart; then
 a name may go on: "pbe-d3bj/def2-tzvp". Such a name is one, and no path, whatever files there are.
+
+A file that rests on packages of others names them as `PACKAGES`, and as `INSTALL` what brings those that do not come
+with gmd26-md itself.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from functools import cache
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -97,6 +102,60 @@ def default_hyperparameters(family: str) -> dict[str, Any]:
     return dict(family_module(family).DEFAULTS)
 
 
+def written_defaults(family: str) -> dict[str, Any]:
+    """Return the default hyperparameters as they stand in the family's file, without importing it (nor torch).
+
+    Raises
+    ------
+    UserError
+        For an unknown family.
+    """
+    found: dict[str, Any] = _literal(_known("family", family, family_names()), "DEFAULTS", {})
+    return found
+
+
+def packages(name: str) -> dict[str, str | None]:
+    """Return the packages that a family or an engine rests on, with their versions; None for one that is not installed.
+
+    torch is not among them, and nothing is imported.
+
+    Raises
+    ------
+    UserError
+        For an unknown name.
+    """
+    names = _literal(_known("family or calculator", name, (*family_names(), *engine_names())), "PACKAGES", ())
+    return {package: installed_version(package) for package in names}
+
+
+def installed_version(package: str) -> str | None:
+    """Return a package's version, None where it is not installed; it is not imported."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of torch and of every package that a family or an engine rests on, where it is installed."""
+    names = [package for name in (*family_names(), *engine_names()) for package in packages(name)]
+    found = {package: installed_version(package) for package in dict.fromkeys(["torch", *names])}
+    return {package: number for package, number in found.items() if number}
+
+
+def install_line(name: str) -> str:
+    """Return the command that brings the packages of a family or an engine.
+
+    Raises
+    ------
+    UserError
+        For an unknown name.
+    """
+    known = _known("family or calculator", name, (*family_names(), *engine_names()))
+    line: str = _literal(known, "INSTALL", "pip install gmd26-md")
+    return line
+
+
 def build_network(family: str, hyperparameters: dict[str, Any], elements: tuple[int, ...]) -> nn.Module:
     """Return a new network of this family, on the CPU; the process is left as it was.
 
@@ -119,10 +178,32 @@ def _parts(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def _module(kind: str, name: str, allowed: tuple[str, ...]) -> ModuleType:
+def _known(kind: str, name: str, allowed: tuple[str, ...]) -> str:
     if name not in allowed:
         raise unknown_name(kind, name, allowed)
-    return import_module(f"gmd26_md.calculators.{name.replace('-', '_')}")
+    return name
+
+
+def _module(kind: str, name: str, allowed: tuple[str, ...]) -> ModuleType:
+    return import_module(f"gmd26_md.calculators.{_known(kind, name, allowed).replace('-', '_')}")
+
+
+@cache
+def _assigned(name: str) -> dict[str, Any]:
+    """Return what a family's file assigns at top level, as syntax."""
+    tree = ast.parse((_FOLDER / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8"))
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id: node.value for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+def _literal(name: str, constant: str, default: Any) -> Any:
+    """Return a fresh copy of a constant that a family's file spells out."""
+    value = _assigned(name).get(constant)
+    return default if value is None else ast.literal_eval(value)
 
 
 @cache

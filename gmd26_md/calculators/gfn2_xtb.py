@@ -22,6 +22,7 @@ LEVEL = "gfn2-xtb"
 ELEMENTS = range(1, 87)
 _LARGE = 100  # atoms; beyond, all threads are used
 
+PACKAGES = ("tblite",)
 OPTIONS: dict[str, Any] = {
     "charge": None,  # e; of molecules that do not state one
     "multiplicity": None,  # 2 S + 1; of molecules that do not state one. None: the lowest that the electrons allow

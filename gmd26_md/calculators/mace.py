@@ -12,6 +12,8 @@ from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_
 from gmd26_md.calculators.batch import Batch
 from gmd26_md.models.mace_forward import MACEForward, is_plain
 
+PACKAGES = ("mace-torch", "e3nn")
+
 DEFAULTS: dict[str, Any] = {
     "cutoff": 5.0,  # Å (r_max)
     "hidden_irreps": "32x0e",

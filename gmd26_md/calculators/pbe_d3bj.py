@@ -24,6 +24,8 @@ from ase.units import Bohr, Hartree
 
 from gmd26_md.errors import UserError, unknown_name
 
+PACKAGES = ("pyscf", "pyscf-dispersion")
+INSTALL = "pip install 'gmd26-md[dft]'"
 OPTIONS: dict[str, Any] = {
     "basis": "def2-svp",  # or "def2-tzvp"
     "charge": None,  # e; of molecules that do not state one

@@ -9,6 +9,8 @@ from torch import nn
 
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
 
+PACKAGES = ("schnetpack",)
+
 DEFAULTS: dict[str, Any] = {
     "cutoff": 5.0,  # Å
     "n_atom_basis": 64,

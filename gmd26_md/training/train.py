@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from gmd26_md import tasks
+from gmd26_md.calculators import families
 from gmd26_md.calculators.checkpoint import Checkpoint, save_checkpoint
 from gmd26_md.calculators.device import choose_device
 from gmd26_md.errors import UserError
@@ -224,5 +225,4 @@ def _settings(
 
 
 def _versions() -> dict[str, str]:
-    packages = ("gmd26-md", "torch", "schnetpack", "mace-torch")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {"python": platform.python_version(), "gmd26-md": version("gmd26-md"), **families.installed_versions()}
