@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -144,10 +143,8 @@ def _frames_digest(case: Case) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a record rests on; those of an extra where it is installed."""
-    names = ("gmd26-md", "ase", "torch", "tblite", "numpy", "mace-torch", "schnetpack")
-    found = {name: version(name) for name in names}
-    for extra in ("pyscf", "pyscf-dispersion"):
-        with suppress(PackageNotFoundError):
-            found[extra] = version(extra)
-    return found | {"python": sys.version.split()[0]}
+    """Return the versions that a record rests on; those of the families' packages where they are installed."""
+    from gmd26_md.calculators import families
+
+    ours = {name: version(name) for name in ("gmd26-md", "ase", "numpy")}
+    return ours | families.installed_versions() | {"python": sys.version.split()[0]}
