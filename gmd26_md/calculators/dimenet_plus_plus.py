@@ -15,8 +15,11 @@ from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_
 from gmd26_md.calculators.batch import Batch
 from gmd26_md.calculators.side_effects import contained
 from gmd26_md.errors import UserError
-from gmd26_md.models.dimenet_basis import SphericalBessel, legendre
-from gmd26_md.models.triplets import chained_triplets
+from gmd26_md.models.dimenet_basis import SphericalBessel
+from gmd26_md.models.dimenet_forward import atomic_energies
+from gmd26_md.models.smooth_activation import twice_differentiable_silu
+
+PACKAGES = ("torch-geometric",)
 
 DEFAULTS: dict[str, Any] = {
     "cutoff": 5.0,  # Å
@@ -71,7 +74,7 @@ class DimeNetPlusPlus(nn.Module):
     def __init__(self, hyperparameters: Mapping[str, Any]) -> None:
         super().__init__()
         values = dict(hyperparameters)
-        vendor, act = _blocks(), torch.nn.functional.silu
+        vendor, act = _blocks(), twice_differentiable_silu
         self.cutoff, self.detached_angles = float(values["cutoff"]), bool(values["detached_angles"])
         self.forces_are_gradient = not self.detached_angles
         self.bessel = SphericalBessel(values["num_spherical"], values["num_radial"])
@@ -106,30 +109,7 @@ class DimeNetPlusPlus(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return atomic energies, (n_atoms,), in units of the potential's `energy_scale`."""
-        n_atoms = len(batch.numbers)
-        ji, kj = chained_triplets(batch.pairs, n_atoms)
-        vectors = batch.pair_vectors()
-        distances = torch.linalg.vector_norm(vectors, dim=1)
-        radial = self.rbf(distances)
-        angular = self._angular(vectors, distances, ji, kj)
-        i, j = batch.pairs
-        messages = self.emb(batch.numbers, radial, i, j)  # of each edge j -> i, (n_pairs, hidden_channels)
-        energy: Tensor = self.output_blocks[0](messages, radial, i, num_nodes=n_atoms)
-        for interaction, output in zip(self.interaction_blocks, self.output_blocks[1:], strict=True):
-            messages = interaction(messages, radial, angular, kj, ji)
-            energy = energy + output(messages, radial, i, num_nodes=n_atoms)
-        return energy[:, 0]
-
-    def _angular(self, vectors: Tensor, distances: Tensor, ji: Tensor, kj: Tensor) -> Tensor:
-        """Return the basis of d_kj and the angle of each triplet, (n_triplets, num_spherical * num_radial)."""
-        directions = vectors / distances[:, None]
-        cosines = (directions.index_select(0, ji) * directions.index_select(0, kj)).sum(1)
-        if self.detached_angles:
-            cosines = cosines.detach()
-        x = distances / self.cutoff
-        of_pairs = self.bessel(x) * self.rbf.envelope(x)[:, None, None]
-        harmonics = legendre(cosines, of_pairs.shape[1])
-        return (of_pairs.index_select(0, kj) * harmonics[:, :, None]).flatten(1)
+        return atomic_energies(self, batch)
 
 
 def _blocks() -> ModuleType:

@@ -52,7 +52,7 @@ class SphericalBessel:
 
 
 def legendre(cosine: Tensor, num_spherical: int) -> Tensor:
-    """Return sqrt((2 l + 1) / 4 pi) P_l(cosine) for l = 0, 1, ..., (n, num_spherical): the harmonics Y_l0.
+    """Return sqrt((2 l + 1) / 4 pi) P_l(cosine) for l = 0, 1, ..., (..., num_spherical): the harmonics Y_l0.
 
     Polynomials of the cosine are smooth where three atoms are in line, where the angle itself has no derivative.
     """
@@ -60,7 +60,7 @@ def legendre(cosine: Tensor, num_spherical: int) -> Tensor:
     for degree in range(2, num_spherical):
         higher = (2 * degree - 1) * cosine * values[-1] - (degree - 1) * values[-2]
         values.append(higher / degree)
-    return torch.stack([math.sqrt((2 * n + 1) / (4 * math.pi)) * value for n, value in enumerate(values)], dim=1)
+    return torch.stack([math.sqrt((2 * n + 1) / (4 * math.pi)) * value for n, value in enumerate(values)], dim=-1)
 
 
 @lru_cache(maxsize=16)
