@@ -19,7 +19,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "mace": {"hidden_irreps": "4x0e + 4x1o", "MLP_irreps": "4x0e", "radial_MLP": [8]},
     # Its own first weights are zero in the last layer, which makes no forces; more blocks of this width make wild ones.
     "dimenet-plus-plus": {"output_initializer": "glorot_orthogonal", "num_blocks": 1, "num_radial": 3},
-    # A grid so fine that the promises hold to the last digits; what the default one leaves is measured beside the model.
+    # A grid so fine that promises hold to the last digits; what the default one leaves is measured in tests/models.
     "equiformer-v2": {"edge_grid": [4, 36], "node_grid": [24, 48]},
 }
 ELEMENT_ENERGIES = {1: -10.7, 6: -48.8, 8: -102.5}  # eV; as large as GFN2-xTB's, so that lost digits show
@@ -32,8 +32,8 @@ def tiny_hyperparameters(family: str) -> dict[str, Any]:
     return {**defaults, **cut, **SMALLER.get(family, {})}
 
 
-def tiny_checkpoint(family: str, seed: int = 7) -> Checkpoint:
-    hyperparameters = tiny_hyperparameters(family)
+def tiny_checkpoint(family: str, seed: int = 7, **others: Any) -> Checkpoint:
+    hyperparameters = {**tiny_hyperparameters(family), **others}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = families.build_network(family, hyperparameters, tuple(ELEMENT_ENERGIES))
@@ -48,7 +48,7 @@ def tiny_checkpoint(family: str, seed: int = 7) -> Checkpoint:
         level_of_theory="gfn2-xtb",
         task="duplication",
         recipe={"batch_size": 10, "learning_rate": 1e-3},
-        forces_are_gradient=True,
+        forces_are_gradient=getattr(network, "forces_are_gradient", True),
         training={"steps": 3, "seed": seed, "force_mae_eV_per_A": [0.5, float("nan")]},
         state_dict=network.state_dict(),
     )
@@ -56,19 +56,19 @@ def tiny_checkpoint(family: str, seed: int = 7) -> Checkpoint:
 
 @pytest.fixture(scope="session")
 def new_checkpoint():
-    """Return a function: family -> Checkpoint, not saved."""
+    """Return a function: family, and hyperparameters that differ -> Checkpoint, not saved."""
     return tiny_checkpoint
 
 
 @pytest.fixture(scope="session")
 def checkpoint_path(tmp_path_factory):
-    """Return a function: family -> path of a saved checkpoint, made once a session."""
+    """Return a function: family, and hyperparameters that differ -> path of a saved checkpoint, made once a session."""
     folder: Path = tmp_path_factory.mktemp("checkpoints")
 
-    def path_of(family: str) -> Path:
-        path = folder / f"{family}.pt"
+    def path_of(family: str, **others: Any) -> Path:
+        path = folder / f"{'-'.join([family, *(f'{name}={value}' for name, value in others.items())])}.pt"
         if not path.exists():
-            save_checkpoint(tiny_checkpoint(family), path)
+            save_checkpoint(tiny_checkpoint(family, **others), path)
         return path
 
     return path_of

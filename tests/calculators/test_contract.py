@@ -25,6 +25,7 @@ from gmd26_md.calculators.batch import Layout
 from gmd26_md.calculators.checkpoint import load_checkpoint
 from gmd26_md.calculators.potential import energy_and_forces
 from gmd26_md.errors import UnsupportedElementError, UserError
+from gmd26_md.observables import gradient
 
 FAMILIES = families.family_names()
 
@@ -47,6 +48,9 @@ class Case:
         Whether an evaluation takes seconds: water then stands in for acetic acid, and hydrogen for ethanol.
     needs
         Package of an extra, without which the case is skipped.
+    direct
+        Whether it is a family's variant that predicts forces beside the energy: it makes no promise that they are the
+        energy's gradient, says so, and is shown to be right in that.
     """
 
     name: str
@@ -58,11 +62,18 @@ class Case:
     remembers: bool = False
     slow: bool = False
     needs: str = ""
+    direct: bool = False
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return what a family's variant is built with beside its small hyperparameters."""
+        return {"direct_forces": True} if self.direct else {}
 
 
 CASES = [
     # nequip is not in the default environment: scripts/all-families.sh makes one where its case runs, as CI does.
     *(Case(family, needs="nequip" if family == "nequip" else "") for family in FAMILIES),
+    *(Case(family, direct=True) for family in FAMILIES if "direct_forces" in families.default_hyperparameters(family)),
     # The self-consistent field stops at a finite accuracy, which forces feel first (measured: 5e-6 eV/Å).
     Case("gfn2-xtb", energy_tolerance=1e-7, force_tolerance=5e-5, unknown=92, takes_charge=True),
     # Springs know every element, so only a dummy atom (Z = 0) is unknown; lengths are given, as a toy that has its
@@ -91,12 +102,17 @@ def is_there(package: str) -> bool:
 
 def for_cases(cases: list[Case]):
     absent = {c.name: pytest.mark.skipif(not is_there(c.needs), reason=f"{c.needs} is not installed") for c in cases}
-    marked = [pytest.param(case, marks=absent[case.name], id=case.name) for case in cases]
+    marked = [
+        pytest.param(case, marks=absent[case.name], id=f"{case.name}-direct" if case.direct else case.name)
+        for case in cases
+    ]
     return pytest.mark.parametrize("case", marked)
 
 
 for_each = for_cases(CASES)
 for_each_family = for_cases([case for case in CASES if case.name in FAMILIES])
+for_each_gradient = for_cases([case for case in CASES if not case.direct])
+for_each_direct = for_cases([case for case in CASES if case.direct])
 for_each_engine = for_cases([case for case in CASES if case.name not in FAMILIES])
 
 
@@ -123,7 +139,8 @@ def new(case: Case, checkpoint_path) -> Callable[..., Any]:
     """Return a function that makes a new calculator for the case."""
 
     def make(**options: Any) -> Any:
-        source: str | Path = checkpoint_path(case.name) if case.name in FAMILIES else case.name
+        is_family = case.name in FAMILIES
+        source: str | Path = checkpoint_path(case.name, **case.hyperparameters) if is_family else case.name
         return load_calculator(source, **{"device": "cpu", **case.options, **options})
 
     return make
@@ -169,7 +186,7 @@ def test_the_model_under_test_has_forces_worth_testing(case, ask, acid):
     assert np.abs(forces).max() > 1e-3, "if this fails, every other promise is kept by zeros: give the toy more weight"
 
 
-@for_each
+@for_each_gradient
 def test_1_forces_are_the_negative_gradient_of_the_energy(case, new, acid):
     calculator = new()
     forces = calculator.get_property("forces", acid)
@@ -181,6 +198,19 @@ def test_1_forces_are_the_negative_gradient_of_the_energy(case, new, acid):
     assert np.abs(forces - numerical).max() < tolerance, (
         "if this fails, something between positions and energy is detached from the graph, or not smooth"
     )
+
+
+@for_each_direct
+def test_1_forces_beside_the_energy_say_so_and_have_a_curl(case, new, checkpoint_path, acid):
+    checkpoint = load_checkpoint(checkpoint_path(case.name, **case.hyperparameters))
+    assert not checkpoint.forces_are_gradient
+    assert not checkpoint.potential("cpu", "float64").forces_are_gradient
+    calculator, few = new(), acid[[0, 1, 4]]  # three atoms: 9 coordinates, 4 geometries for each
+    displaced = gradient.displaced(few.positions, gradient.unit_vectors(len(few)), 1e-3)
+    flat = displaced.reshape(-1, len(few), 3)
+    forces = np.array([calculator.get_property("forces", with_positions(few, x)) for x in flat])
+    found = gradient.curl(forces.reshape(displaced.shape), 1e-3)
+    assert found.value > 0.01, "if this fails, the forces are a gradient after all: is the head in use?"
 
 
 @for_each
@@ -218,7 +248,7 @@ def test_5_two_molecules_far_apart_add_up(case, ask, acid, alcohol):
 @for_each_family
 def test_6_many_molecules_in_one_batch_answer_as_one_by_one(case, ask, checkpoint_path, acid, alcohol):
     molecules = [acid, Atoms("O", positions=[[0, 0, 0]]), alcohol, acid[[0, 1, 2]]]
-    potential = load_checkpoint(checkpoint_path(case.name)).potential("cpu", "float64")
+    potential = load_checkpoint(checkpoint_path(case.name, **case.hyperparameters)).potential("cpu", "float64")
     layout = Layout.of([m.numbers for m in molecules])
     positions = torch.as_tensor(np.concatenate([m.positions for m in molecules]))
     batch = layout.batch(positions, potential.cutoff)
