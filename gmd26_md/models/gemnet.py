@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from gmd26_md.calculators.batch import Batch
-from gmd26_md.models.gemnet_basis import RadialBasis, SphericalBesselBasis, legendre_harmonics
+from gmd26_md.models.dimenet_basis import SphericalBessel, legendre
+from gmd26_md.models.gemnet_basis import RadialBasis, envelope
 from gmd26_md.models.gemnet_blocks import EdgeEmbedding, Geometry, Interaction, Output
 from gmd26_md.models.gemnet_layers import Dense, even_orthogonal
 from gmd26_md.models.neighbours import places_of
@@ -41,14 +42,14 @@ class GemNetT(nn.Module):
         self.forces_are_gradient = not sizes["direct_forces"]
         self.forces_coupled = bool(sizes["forces_coupled"])
         num_radial, emb_size_rbf = sizes["num_radial"], sizes["emb_size_rbf"]
-        ball = float(sizes["cutoff"]), sizes["envelope_exponent"]
-        self.rbf = RadialBasis(num_radial, *ball)
+        self.cutoff, self.envelope_exponent = float(sizes["cutoff"]), sizes["envelope_exponent"]
+        self.rbf = RadialBasis(num_radial, self.cutoff, self.envelope_exponent)
         self.rbf_message = Dense(num_radial, emb_size_rbf)
         self.rbf_atom = Dense(num_radial, emb_size_rbf)
         self.rbf_out = Dense(num_radial, emb_size_rbf)
         by_degree = sizes["circular_basis"] == "by-degree"
-        self.cbf = (SphericalBesselBasis(self.num_spherical, num_radial, *ball) if by_degree
-                    else RadialBasis(num_radial, *ball))  # fmt: skip
+        self.bessel = SphericalBessel(self.num_spherical, num_radial)
+        self.shared = None if by_degree else RadialBasis(num_radial, self.cutoff, self.envelope_exponent)
         size = self.num_spherical, num_radial, sizes["emb_size_cbf"]
         self.cbf_weight = nn.Parameter(even_orthogonal(torch.empty(size)))
         index = torch.full((120,), len(elements), dtype=torch.int64)
@@ -64,6 +65,8 @@ class GemNetT(nn.Module):
     def forward(self, batch: Batch) -> Tensor | tuple[Tensor, Tensor]:
         """Return atomic energies, (n_atoms,), or with `direct_forces` these and forces, (n_atoms, 3), per Å."""
         vectors = batch.pair_vectors()
+        if not self.forces_are_gradient:  # nobody differentiates by positions then
+            vectors = vectors.detach()
         distance = torch.linalg.vector_norm(vectors, dim=1)
         direction = vectors / distance[:, None]  # of edge c -> a from a to c
         rbf = self.rbf(distance)
@@ -89,8 +92,8 @@ class GemNetT(nn.Module):
         place, width = places_of(target, n_atoms)
         rows = direction.new_zeros(n_atoms * width, 3).index_copy(0, place, direction).view(n_atoms, width, 3)
         cosine = torch.bmm(rows, rows.transpose(1, 2))  # (n_atoms, width, width)
-        harmonics = legendre_harmonics(cosine, self.num_spherical, dim=2)
-        others = 1.0 - torch.eye(width, dtype=rows.dtype, device=rows.device)
+        harmonics = legendre(cosine, self.num_spherical)
+        others = 1.0 - torch.eye(width, dtype=rows.dtype, device=rows.device)  # no edge is its own neighbour
         return Geometry(
             target=target,
             source=source,
@@ -102,12 +105,13 @@ class GemNetT(nn.Module):
             rbf_atom=self.rbf_atom(rbf),
             rbf_out=self.rbf_out(rbf),
             circular=self._circular(distance),
-            angular=harmonics * others[:, None],
+            angular=harmonics * others[:, :, None],
         )
 
     def _circular(self, distance: Tensor) -> Tensor:
         """Return the radial part of the circular basis, projected, (n_edges, num_spherical, emb_size_cbf)."""
-        if isinstance(self.cbf, SphericalBesselBasis):
-            return self.cbf(distance, self.cbf_weight)
-        mixed = self.cbf(distance) @ self.cbf_weight.transpose(0, 1).flatten(1)
-        return mixed.view(-1, *self.cbf_weight[:, 0].shape)
+        if self.shared is not None:
+            return torch.einsum("en,lno->elo", self.shared(distance), self.cbf_weight)
+        x = distance / self.cutoff
+        height = envelope(x, self.envelope_exponent) * self.cutoff**-1.5
+        return torch.einsum("eln,lno->elo", self.bessel(x) * height[:, None, None], self.cbf_weight)

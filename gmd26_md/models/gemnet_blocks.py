@@ -35,7 +35,7 @@ class Geometry:
     circular
         Radial part of the circular basis, projected, (n_edges, num_spherical, emb_size_cbf).
     angular
-        Harmonics Y_l0 of the angle c, a, b: (n_atoms, width, num_spherical, width), places of c and of b; zero where
+        Harmonics Y_l0 of the angle c, a, b: (n_atoms, width, width, num_spherical), places of b and of c; zero where
         both are one edge.
     """
 
@@ -98,7 +98,7 @@ class TripletInteraction(nn.Module):
         """
         rows = x.new_zeros(geometry.n_atoms * geometry.width, x.shape[1]).index_copy(0, geometry.place, x)
         rows = rows.view(geometry.n_atoms, geometry.width, -1)
-        sums = torch.bmm(geometry.angular.flatten(1, 2), rows)  # (n_atoms, width * num_spherical, emb_size_trip)
+        sums = torch.bmm(geometry.angular.flatten(2).mT, rows)  # (n_atoms, width * num_spherical, emb_size_trip)
         sums = sums.view(rows.shape[0] * rows.shape[1], -1, x.shape[1]).index_select(0, geometry.place)
         mixed = torch.bmm(geometry.circular.transpose(1, 2), sums)  # (n_edges, emb_size_cbf, emb_size_trip)
         return mixed.flatten(1) @ self.bilinear.transpose(0, 1).flatten(0, 1)

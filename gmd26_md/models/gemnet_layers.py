@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gmd26_md.models.smooth_activation import twice_differentiable_silu
+
 INV_SQRT_2 = 1.0 / math.sqrt(2.0)
 
 
 def activate(x: Tensor) -> Tensor:
     """Return SiLU(x) / 0.6, of about the variance of its input (Gasteiger et al., NeurIPS 2021, figure 4's sigma)."""
-    return functional.silu(x) * (1.0 / 0.6)
+    return twice_differentiable_silu(x) * (1.0 / 0.6)
 
 
 class Dense(nn.Module):
