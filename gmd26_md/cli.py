@@ -28,6 +28,7 @@ COMMANDS = {
     "correlate": "correlate",
     "table": "table",
     "train": "train",
+    "convert": "convert",
     "ablation": "ablation",
     "data": "data",
     "molecules": "molecules",

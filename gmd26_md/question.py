@@ -40,7 +40,8 @@ class Question:
 
     def content(self, protocol: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Return what makes this question that one, for the run folder."""
-        return {
+        source = {"model_source": dict(self.subject.source)} if self.subject.source else {}
+        return source | {
             "protocol": protocol,
             "model": self.subject.name,
             "model_sha256": self.subject.sha256,
@@ -107,13 +108,23 @@ def reference_of(subject: Subject, asked: str | None) -> str:
     UserError
         If no calculator of that name or file is at hand, or it needs a package that is not.
     """
-    from gmd26_md.calculators import families
+    from gmd26_md.calculators import families, load_calculator, named_function
 
     name = asked or subject.level_of_theory
+    if not name:
+        raise UserError(
+            f"{subject.name} does not say at which level of theory it was trained; say so with --level-of-theory, or "
+            f"name what judges it with --reference: {', '.join(families.engine_names())}."
+        )
     known = families.engine_names()
     if families.is_engine(name):
         families.built_engine(name, families.engine_options(name))  # complain now
         return families.full_name(name)
+    if asked and named_function.is_function(name):
+        made = load_calculator(name)  # complain now
+        if made.parameters["sha256"] == subject.sha256:
+            raise UserError(f"--reference {name} is the model under test, which cannot judge itself; name another.")
+        return named_function.full_function(name)
     if asked and Path(name).is_file():  # a path is followed only where the user gave it, not the checkpoint's card
         if sha256_of(Path(name)) in (subject.sha256, *subject.members):
             raise UserError(f"--reference {name} is the model under test, which cannot judge itself; name another.")

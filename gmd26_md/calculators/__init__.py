@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,31 +24,50 @@ __all__ = ["Checkpoint", "MLIPCalculator", "load_calculator", "load_checkpoint",
 
 
 def load_calculator(
-    path_or_name: str | Path | Sequence[str | Path], device: str = "auto", dtype: str = "float64", **options: Any
+    path_or_name: str | Path | Sequence[str | Path],
+    device: str = "auto",
+    dtype: str = "float64",
+    *,
+    trust_pickle: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> MLIPCalculator:
-    """Return an ASE calculator for a checkpoint file, for several as a committee, or for a name such as "gfn2-xtb".
+    """Return an ASE calculator for a model file, for several as a committee, or for a name such as "gfn2-xtb".
 
     Parameters
     ----------
     path_or_name
-        Path of a checkpoint, or the name of a calculator that needs none. A name goes before a file. Several paths are
-        a committee: energy and forces are the mean over its members; what each said is the calculator's `committee`.
+        Path of a checkpoint, or of a model file of another package (told by its content); or the name of a calculator
+        that needs none, or of a function that returns one ("package.module:function", "path/file.py:function"). A name
+        goes before a file. Several paths are a committee: energy and forces are the mean over its members; what each
+        said is the calculator's `committee`.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps". "auto" takes the best that is there and knows the precision.
     dtype
         "float64" or "float32".
+    trust_pickle
+        Whether a file of another package may run code from itself, as most such files do when they are loaded.
+    arguments
+        Keyword arguments of a function, or what such a file leaves open (docs/your-own-model.md).
     options
         The named calculator's own options (`gfn2_xtb.OPTIONS`, `pbe_d3bj.OPTIONS`, `harmonic.OPTIONS`).
 
     Raises
     ------
     UserError
-        If there is no such file or name, the file is no checkpoint of ours, the device is not there, an option is
+        If there is no such file or name, the file is none that is known or would run code and is not trusted, the device is not there, an option is
         unknown, or a committee has fewer than two members or one of them twice.
     """
     from gmd26_md.calculators.ase_face import MLIPCalculator
 
-    return MLIPCalculator(model=path_or_name, device=device, dtype=dtype, **options)
+    return MLIPCalculator(
+        model=path_or_name,
+        device=device,
+        dtype=dtype,
+        trust_pickle=trust_pickle,
+        arguments=dict(arguments or {}),
+        **options,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
 """The one ASE calculator: it keeps ASE's promises, an engine behind it computes.
 
 An engine is a function of one molecule: a trained potential (`potential_engine`), GFN2-xTB (`gfn2_xtb`), PBE-D3(BJ)
-(`pbe_d3bj`), the harmonic toy (`harmonic`), and the mean of several (`committee`).
+(`pbe_d3bj`), the harmonic toy (`harmonic`), the mean of several (`committee`), and any ASE calculator that a function
+returns (`named_function`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, Parameters, all_changes
 
-from gmd26_md.calculators import checkpoint_file, families
+from gmd26_md.calculators import checkpoint_file, families, named_function
 from gmd26_md.calculators.committee import Answers, CommitteeEngine, committee_of
 from gmd26_md.calculators.molecule_checks import (
     check_molecule,
@@ -24,6 +25,7 @@ from gmd26_md.calculators.molecule_checks import (
     spin_multiplicity,
     total_charge,
 )
+from gmd26_md.calculators.vendors.arguments import checked_arguments
 from gmd26_md.errors import UserError, unknown_name
 
 
@@ -71,13 +73,17 @@ class MLIPCalculator(Calculator):
     Parameters
     ----------
     model
-        Path of a checkpoint, or a name: "gfn2-xtb", "pbe-d3bj/def2-svp", "harmonic". A name goes before a file; write
-        ./harmonic for the file.
-        Several paths are a committee.
+        Path of a checkpoint or of another package's model file, or a name: "gfn2-xtb", "pbe-d3bj/def2-svp", "harmonic",
+        or of a function that returns a calculator, "file.py:function". A name goes before a file; write ./harmonic for
+        the file. Several paths are a committee.
     device, dtype
         See `load_calculator`.
     sha256
         If given, the checkpoint must be this very file; of a committee one for each member.
+    trust_pickle
+        Whether a model file of another package may run code from itself, which it needs.
+    arguments
+        Keyword arguments of a function, or what such a file leaves open; JSON-safe.
     options
         The engine's own, as in its `OPTIONS`; `set` changes them, and device and dtype.
 
@@ -88,7 +94,13 @@ class MLIPCalculator(Calculator):
     """
 
     implemented_properties: ClassVar[tuple[str, ...]] = ("energy", "free_energy", "forces")
-    default_parameters: ClassVar[dict[str, Any]] = {"device": "auto", "dtype": "float64", "sha256": ""}
+    default_parameters: ClassVar[dict[str, Any]] = {
+        "device": "auto",
+        "dtype": "float64",
+        "sha256": "",
+        "trust_pickle": False,
+        "arguments": {},
+    }
     discard_results_on_any_change = True
 
     def __init__(
@@ -187,15 +199,23 @@ class MLIPCalculator(Calculator):
         """Return an engine made from the parameters; note the hash of a checkpoint among them."""
         parameters = self.parameters
         device, dtype = parameters["device"], parameters["dtype"]
+        more = {name: parameters[name] for name in ("trust_pickle", "arguments")}
         if isinstance(self._model, list):
-            engine, parameters["sha256"] = committee_of(self._model, device, dtype, parameters["sha256"])
+            engine, parameters["sha256"] = committee_of(self._model, device, dtype, parameters["sha256"], **more)
             return engine
         if families.is_engine(self._model):
+            checked_arguments(more["arguments"], (), Path(self._model))
             options = {name: parameters[name] for name in _options_of(self._model)}
             return _named_engine(self._model, device, dtype, options)
+        if named_function.is_function(self._model):
+            made = named_function.FunctionEngine(self._model, more["arguments"], device, dtype)
+            if parameters["sha256"] not in ("", made.source.sha256):
+                raise UserError(f"{made.label} has changed since this calculator was made; load it again.")
+            parameters["sha256"] = made.source.sha256
+            return made
         from gmd26_md.calculators.potential_engine import PotentialEngine
 
-        trained = PotentialEngine(Path(self._model), device, dtype, sha256=parameters["sha256"])
+        trained = PotentialEngine(Path(self._model), device, dtype, sha256=parameters["sha256"], **more)
         parameters["sha256"] = trained.sha256
         return trained
 
@@ -203,12 +223,14 @@ class MLIPCalculator(Calculator):
 def _found(model: str | Path | Sequence[str | Path]) -> str | list[str]:
     """Return the name of an engine or the absolute path of a checkpoint, or the paths of a committee, or raise."""
     if isinstance(model, (str, Path)):
+        if named_function.is_function(str(model)):
+            return named_function.full_function(str(model))
         return str(model) if families.is_engine(str(model)) else str(_checkpoint_path(str(model)))
     members = [str(member) for member in model]
     if len(members) < 2:
         raise UserError(f"a committee of {len(members)} was given; name two checkpoints or more, or one path alone.")
     for member in members:
-        if families.is_engine(member):
+        if families.is_engine(member) or named_function.is_function(member):
             raise UserError(f"{member} cannot be a member of a committee; only checkpoints can. Leave it out.")
     return [str(_checkpoint_path(member)) for member in members]
 
@@ -216,7 +238,7 @@ def _found(model: str | Path | Sequence[str | Path]) -> str | list[str]:
 def _called(model: str | list[str]) -> str:
     if isinstance(model, list):
         return f"a committee of {len(model)}"
-    return model if families.is_engine(model) else Path(model).name
+    return model if families.is_engine(model) or named_function.is_function(model) else Path(model).name
 
 
 def _checkpoint_path(model: str) -> Path:

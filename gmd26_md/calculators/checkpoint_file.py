@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickletools
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gmd26_md.calculators.pickle_scan import imports_of
 from gmd26_md.errors import UserError, unknown_name
 from gmd26_md.files import written_whole
 
@@ -27,11 +26,10 @@ FORMAT = "gmd26-md-checkpoint"
 VERSION = 1
 
 _CURE = "give a file written by `gmd26-md train`"
-_PLAIN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
+PLAIN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
     f"torch {kind}Storage"
     for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 }
-_NAMELESS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 _MAGIC = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -68,8 +66,8 @@ def read(path: Path) -> Contents:
     UserError
         If the path is no file, or the file is no checkpoint, is damaged, or is of a newer format.
     """
-    content = _bytes_of(path)
-    sound = _checked_archive(path, content)
+    content = bytes_of(path)
+    sound = checked_archive(path, content)
     try:
         payload = torch.load(sound, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle may raise anything
@@ -79,7 +77,14 @@ def read(path: Path) -> Contents:
     return Contents(payload["card"], payload["state_dict"], hashlib.sha256(content).hexdigest())
 
 
-def _bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path) -> bytes:
+    """Return a model file's bytes.
+
+    Raises
+    ------
+    UserError
+        If the path is no file, or cannot be read.
+    """
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a checkpoint; {_CURE}.")
     if not path.exists():
@@ -103,7 +108,7 @@ def no_such_file(path: Path) -> UserError:
     return UserError(f"{path} does not exist; {close}")
 
 
-def _checked_archive(path: Path, content: bytes) -> io.BytesIO:
+def checked_archive(path: Path, content: bytes) -> io.BytesIO:
     """Return a fresh archive of the same records, or raise unless they are undamaged and nothing but plain tensors.
 
     torch's own reader compares no checksums, and where an archive contradicts itself it may see other records than
@@ -130,23 +135,14 @@ def _check_pickle(path: Path, archive: zipfile.ZipFile) -> None:
     script = any(name.endswith("/constants.pkl") for name in names)
     if len(pickles) != 1 or len(set(names)) != len(names) or packed or script:
         raise UserError(f"{path} is not a gmd26-md checkpoint: it is another kind of archive; {_CURE}.")
-    imports = dict.fromkeys(_imports_of(archive.read(pickles[0])))  # in order: a whole model's own class is first
-    foreign = [name for name in imports if name not in _PLAIN]
+    imports = dict.fromkeys(imports_of(archive.read(pickles[0])))  # in order: a whole model's own class is first
+    foreign = [name for name in imports if name not in PLAIN]
     if foreign:
         shown = ", ".join(name.replace(" ", ".") for name in foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         raise UserError(
             f"{path} is not a gmd26-md checkpoint: it is a pickle that would import and run {shown}; "
-            f"nothing in it was run. A whole model of another package? Then {_CURE}."
+            f"nothing in it was run. A whole model of another package? Then {_CURE} or `gmd26-md convert`."
         )
-
-
-def _imports_of(pickled: bytes) -> Iterator[str]:
-    """Yield every "module name" that unpickling would import, without unpickling."""
-    for opcode, argument, _ in pickletools.genops(pickled):
-        if opcode.name == "GLOBAL":
-            yield str(argument)
-        elif opcode.name in _NAMELESS:
-            yield opcode.name
 
 
 def _check_payload(path: Path, payload: Any) -> None:

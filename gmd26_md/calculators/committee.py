@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,13 @@ class CommitteeEngine:
 
 
 def committee_of(
-    paths: list[str], device: str, dtype: str, sha256: str | Sequence[str]
+    paths: list[str],
+    device: str,
+    dtype: str,
+    sha256: str | Sequence[str],
+    *,
+    trust_pickle: bool = False,
+    arguments: Mapping[str, Any] | None = None,
 ) -> tuple[CommitteeEngine, list[str]]:
     """Return the engine of several checkpoints, and the hash of each.
 
@@ -115,6 +121,8 @@ def committee_of(
         As `load_calculator` takes them.
     sha256
         The hash that each file must have, or an empty text.
+    trust_pickle, arguments
+        See `open_model_file`; the same for every member.
 
     Raises
     ------
@@ -126,7 +134,10 @@ def committee_of(
     wanted = [""] * len(paths) if sha256 == "" else [sha256] if isinstance(sha256, str) else list(sha256)
     if len(wanted) != len(paths):
         raise UserError(f"a committee of {len(paths)} checkpoints takes as many sha256, or none; got {sha256!r}.")
-    members = [PotentialEngine(Path(p), device, dtype, sha256=w) for p, w in zip(paths, wanted, strict=True)]
+    members = [
+        PotentialEngine(Path(p), device, dtype, sha256=w, trust_pickle=trust_pickle, arguments=arguments)
+        for p, w in zip(paths, wanted, strict=True)
+    ]
     hashes = [member.sha256 for member in members]
     refuse_twins(paths, hashes)
     return CommitteeEngine(members), hashes

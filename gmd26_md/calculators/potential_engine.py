@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,36 +10,48 @@ import numpy as np
 import torch
 
 from gmd26_md.calculators.batch import Layout
-from gmd26_md.calculators.checkpoint import load_checkpoint
 from gmd26_md.calculators.device import choose_device
+from gmd26_md.calculators.model_file import open_model_file
 from gmd26_md.calculators.potential import Potential, energy_and_forces
 from gmd26_md.errors import UserError
 
 
 class PotentialEngine:
-    """Energy and forces of one molecule from a checkpoint.
+    """Energy and forces of one molecule from a checkpoint, or from a trusted model file of another package.
 
     Pickles and copies carry path, hash, device and precision; the weights are read again on first use.
 
     Parameters
     ----------
     path
-        The checkpoint, absolute.
+        The file, absolute.
     device, dtype
         As `load_calculator` takes them.
     sha256
-        If not empty, the file must have this hash.
+        If not empty, the model must have this hash.
+    trust_pickle, arguments
+        See `open_model_file`.
 
     Raises
     ------
     UserError
-        See `load_checkpoint`; or if the file is another one than `sha256` says.
+        See `open_model_file`; or if the file is another one than `sha256` says.
     """
 
     takes_charge = False
 
-    def __init__(self, path: Path, device: str, dtype: str, sha256: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        device: str,
+        dtype: str,
+        sha256: str = "",
+        *,
+        trust_pickle: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
         self._path = path
+        self._trusted, self._arguments = trust_pickle, dict(arguments or {})
         self._wanted = device
         self.dtype = dtype
         self.device = str(choose_device(device, dtype))
@@ -67,7 +80,7 @@ class PotentialEngine:
 
     def _load(self) -> Potential:
         """Read the checkpoint, make sure that it is the same file as before, and keep its potential."""
-        checkpoint = load_checkpoint(self._path)
+        checkpoint = open_model_file(self._path, trust_pickle=self._trusted, arguments=self._arguments)
         if self.sha256 and checkpoint.sha256 != self.sha256:
             raise UserError(
                 f"{self._path} is another file than when this calculator was made (sha256 {checkpoint.sha256[:12]}, "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,12 @@ _OPTIONS = (
         "--model",
         required=True,
         multiple=True,
-        help="A checkpoint file, or a calculator's name (gfn2-xtb). Several checkpoints are a committee: their mean.",
+        help="A checkpoint file, or a calculator's name (gfn2-xtb). Several checkpoints are a committee: their mean. "
+        "Another package's file, with --trust-pickle. Any ASE calculator, as FILE.py:FUNCTION or MODULE:FUNCTION.",
     ),
+    click.option("--model-arg", "model_args", multiple=True, metavar="NAME=VALUE", help="Argument of the model; JSON."),
+    click.option("--trust-pickle", is_flag=True, help="Let another package's model file run code from itself."),
+    click.option("--level-of-theory", default=None, help="Of the model's training labels, where it does not say."),
     click.option("--task", default=None, help="Task whose molecules to run; by default the one it was trained on."),
     click.option("--molecules", type=click.Path(path_type=Path), default=None, help="Your own structures instead."),
     click.option("--only", multiple=True, metavar="NAME", help="Only this molecule of the task; may be repeated."),
@@ -45,6 +50,9 @@ class Asked:
     """The options that every command on a model has, as given; more than one `model` is a committee."""
 
     model: tuple[str, ...]
+    model_args: tuple[str, ...]
+    trust_pickle: bool
+    level_of_theory: str | None
     task: str | None
     molecules: Path | None
     only: tuple[str, ...]
@@ -107,8 +115,20 @@ def ask(
     from gmd26_md.question import reference_of
 
     choose_device(asked.device, asked.dtype)  # complain before anything is computed, whatever the model
-    subject = open_subject(asked.model, device=asked.device, dtype=asked.dtype, engine=asked.engine)
-
+    subject = _with_level(
+        open_subject(
+            asked.model,
+            device=asked.device,
+            dtype=asked.dtype,
+            engine=asked.engine,
+            trust_pickle=asked.trust_pickle,
+            arguments=model_arguments(asked.model_args),
+        ),
+        asked.level_of_theory,
+        reference,
+    )
+    if subject.note and not asked.quiet:
+        click.echo(subject.note, err=True)
     if reference is not None:
         reference = reference_of(subject, reference)  # complain before it is asked for minima
 
@@ -130,6 +150,47 @@ def ask(
         cases = _task_cases(asked, task, folder, subject, n_frames, reference, preparing, warn)
         name = task.name
     return Question(subject, name, cases)
+
+
+def model_arguments(given: Sequence[str]) -> dict[str, Any]:
+    """Return the values of NAME=VALUE by name: read as JSON, as text where they are none.
+
+    Raises
+    ------
+    UserError
+        For one without a name, or a name given twice.
+    """
+    from gmd26_md.errors import UserError
+
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise UserError(
+                f"--model-arg {text!r} is not of the form NAME=VALUE; write --model-arg size=3, for example."
+            )
+        if name in found:
+            raise UserError(f"--model-arg {name} is given twice; give it once.")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def _with_level(subject: Subject, stated: str | None, reference: str | None) -> Subject:
+    """Return the subject with the level of theory of its training: its own, else as stated, else the reference's."""
+    from gmd26_md.errors import UserError
+    from gmd26_md.question import reference_of
+
+    own = subject.level_of_theory
+    if own and stated and stated != own:
+        raise UserError(
+            f"{subject.name} says that it was trained on {own}, not on {stated}; leave out --level-of-theory."
+        )
+    if own:
+        return subject
+    return replace(subject, level_of_theory=stated or reference_of(subject, reference))
 
 
 def _say_cost(

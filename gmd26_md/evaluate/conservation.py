@@ -58,7 +58,14 @@ def other_precision(subject: Subject) -> ForceProvider | None:
         return None
     dtype = "float64" if subject.dtype == "float32" else "float32"
     device = "cpu" if subject.device.startswith("mps") else subject.device  # mps has no float64
-    return open_subject(str(subject.path), device=device, dtype=dtype, engine=subject.engine).provider
+    return open_subject(
+        str(subject.path),
+        device=device,
+        dtype=dtype,
+        engine=subject.engine,
+        trust_pickle=subject.trust_pickle,
+        arguments=subject.arguments,
+    ).provider
 
 
 def _examine_together(

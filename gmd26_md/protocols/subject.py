@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gmd26_md.dynamics.committee_forces import CommitteeForces
 from gmd26_md.dynamics.forces import AseForces, ForceProvider, PotentialForces
@@ -14,6 +14,7 @@ from gmd26_md.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     from gmd26_md.calculators.checkpoint import Checkpoint
+    from gmd26_md.calculators.vendors.model import VendorModel
 
 ENGINES = ("auto", "batched", "ase")
 _LONGEST_NAME = 100  # characters of a committee's name, which is also that of its run folder
@@ -49,6 +50,12 @@ class Subject:
         The checkpoint file; None for a calculator by name, and for a committee.
     members
         Hashes of a committee's files, in the order of `provider.members` on the batched road; empty for one model.
+    trust_pickle, arguments
+        What it was opened with, beside device and precision.
+    source
+        What the hash of a function was made of, else empty; JSON-safe.
+    note
+        What a user should know of how it is run; a line, or empty.
     """
 
     name: str
@@ -64,14 +71,25 @@ class Subject:
     folder: Path | None
     path: Path | None = None
     members: tuple[str, ...] = ()
+    trust_pickle: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
 
 def open_subject(
-    model: str | Sequence[str], *, device: str = "auto", dtype: str = "float64", engine: str = "auto"
+    model: str | Sequence[str],
+    *,
+    device: str = "auto",
+    dtype: str = "float64",
+    engine: str = "auto",
+    trust_pickle: bool = False,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Subject:
-    """Open a checkpoint file, a calculator by name ("gfn2-xtb"), or several checkpoint files as a committee.
+    """Open a model file, a calculator by name ("gfn2-xtb", "file.py:function"), or several files as a committee.
 
-    The order of a committee's files does not matter: the same set is the same subject, to the last bit.
+    Where neither file nor calculator says what it was trained on, `level_of_theory` is empty. The order of a
+    committee's files does not matter: the same set is the same subject, to the last bit.
 
     Raises
     ------
@@ -83,21 +101,24 @@ def open_subject(
         raise unknown_name("engine", engine, ENGINES)
     if not isinstance(model, str):
         if len(model) != 1:
-            return _open_committee(list(model), device, dtype, engine)
+            return _open_committee(list(model), device, dtype, engine, trust_pickle, dict(arguments or {}))
         model = model[0]
-    from gmd26_md.calculators import load_calculator
+    from gmd26_md.calculators import load_calculator, named_function
 
+    given = dict(arguments or {})
+    if named_function.is_function(model):
+        return _open_function(model, device, dtype, engine, given)
     if _is_named(model):  # a name goes before a file, as in `load_calculator`
         model = _full_name(model)
         if engine == "batched":
             raise UserError(f"{model} moves one molecule at a time and has no batch; use --engine ase or auto.")
-        known = load_calculator(model, device=device, dtype=dtype).engine.elements  # and complain now
+        known = load_calculator(model, device=device, dtype=dtype, arguments=given).engine.elements  # and complain now
         return Subject(
             name=model.replace("/", "-"), family=model, sha256=hashlib.sha256(model.encode()).hexdigest(), task=None,
             level_of_theory=model, elements=frozenset(known), device="cpu", dtype="float64", engine="ase",
             provider=AseForces(lambda: load_calculator(model)), folder=None,
         )  # fmt: skip
-    return _open_checkpoint(model, device, dtype, engine)
+    return _open_file(model, device, dtype, engine, trust_pickle, given)
 
 
 def _is_named(model: str) -> bool:
@@ -112,38 +133,76 @@ def _full_name(model: str) -> str:
     return families.full_name(model)
 
 
-def _open_checkpoint(model: str, device: str, dtype: str, engine: str) -> Subject:
-    from gmd26_md.calculators import load_calculator, load_checkpoint
-    from gmd26_md.calculators.device import choose_device
+def _open_function(model: str, device: str, dtype: str, engine: str, arguments: dict[str, Any]) -> Subject:
+    from gmd26_md.calculators import load_calculator
+    from gmd26_md.calculators.named_function import FunctionEngine
 
-    checkpoint = load_checkpoint(model)
-    place = choose_device(device, dtype)
-    provider: ForceProvider
-    if engine == "ase":
-        calculator = load_calculator(model, device=str(place), dtype=dtype)
-        provider = AseForces(lambda: calculator)
-    else:
-        provider = PotentialForces(checkpoint.potential(place, dtype))
+    if engine == "batched":
+        raise UserError(f"{model} moves one molecule at a time and has no batch; use --engine ase or auto.")
+    calculator = load_calculator(model, device=device, dtype=dtype, arguments=arguments)
+    made = calculator.engine
+    if not isinstance(made, FunctionEngine):
+        raise TypeError(f"{model} is no function")
     return Subject(
-        name=Path(model).stem, family=checkpoint.family, sha256=checkpoint.sha256, task=checkpoint.task or None,
-        level_of_theory=checkpoint.level_of_theory, elements=frozenset(checkpoint.elements), device=str(place),
-        dtype=dtype, engine="ase" if engine == "ase" else "batched", provider=provider,
-        folder=Path(model).resolve().parent, path=Path(model).resolve(),
+        name=made.label.replace(".py:", "-").replace(":", "-"), family=made.label, sha256=made.source.sha256, task=None,
+        level_of_theory="", elements=frozenset(made.elements), device=made.device, dtype=dtype, engine="ase",
+        provider=AseForces(lambda: calculator), folder=None, arguments=arguments, source=made.source.as_dict(),
     )  # fmt: skip
 
 
-def _open_committee(models: list[str], device: str, dtype: str, engine: str) -> Subject:
-    from gmd26_md.calculators import load_calculator, load_checkpoint
+def _open_file(
+    model: str, device: str, dtype: str, engine: str, trust_pickle: bool, arguments: dict[str, Any]
+) -> Subject:
+    from gmd26_md.calculators import load_calculator
     from gmd26_md.calculators.device import choose_device
+    from gmd26_md.calculators.model_file import open_model_file
+
+    opened = open_model_file(model, trust_pickle=trust_pickle, arguments=arguments)
+    place = choose_device(device, dtype)
+    provider: ForceProvider
+    if engine == "ase":
+        calculator = load_calculator(
+            model, device=str(place), dtype=dtype, trust_pickle=trust_pickle, arguments=arguments
+        )
+        provider = AseForces(lambda: calculator)
+    else:
+        provider = PotentialForces(opened.potential(place, dtype))
+    return Subject(
+        name=Path(model).stem, family=opened.family, sha256=opened.sha256, task=opened.task or None,
+        level_of_theory=opened.level_of_theory, elements=frozenset(opened.elements), device=str(place),
+        dtype=dtype, engine="ase" if engine == "ase" else "batched", provider=provider,
+        folder=Path(model).resolve().parent, path=Path(model).resolve(),
+        trust_pickle=trust_pickle, arguments=arguments, note=_note(Path(model), opened),
+    )  # fmt: skip
+
+
+def _note(path: Path, opened: Checkpoint | VendorModel) -> str:
+    """Say how a file of another package is run; nothing of a checkpoint of ours."""
+    from gmd26_md.calculators.checkpoint import Checkpoint
+
+    if isinstance(opened, Checkpoint):
+        return ""
+    if opened.checkpoint is not None:
+        return f"{path.name} is {opened.kind}; it runs as our {opened.family}, which was held against the original."
+    return f"{path.name} is {opened.kind}; it runs as a whole, by its own package: {opened.why_whole}."
+
+
+def _open_committee(
+    models: list[str], device: str, dtype: str, engine: str, trust_pickle: bool, arguments: dict[str, Any]
+) -> Subject:
+    from gmd26_md.calculators import load_calculator
+    from gmd26_md.calculators.device import choose_device
+    from gmd26_md.calculators.model_file import open_model_file
 
     place = choose_device(device, dtype)
-    load_calculator(models, device=str(place), dtype=dtype)  # refuses what is no committee
-    found = sorted((load_checkpoint(m) for m in models), key=lambda c: c.sha256)
+    more: dict[str, Any] = {"trust_pickle": trust_pickle, "arguments": arguments}
+    load_calculator(models, device=str(place), dtype=dtype, **more)  # refuses what is no committee
+    found = sorted((open_model_file(m, **more) for m in models), key=lambda c: c.sha256)
     _refuse_different_labels(found)
     tasks = {c.task for c in found}
     provider: ForceProvider
     if engine == "ase":
-        calculator = load_calculator([str(c.path) for c in found], device=str(place), dtype=dtype)
+        calculator = load_calculator([str(c.path) for c in found], device=str(place), dtype=dtype, **more)
         provider = AseForces(lambda: calculator)
     else:
         provider = CommitteeForces([PotentialForces(c.potential(place, dtype)) for c in found])
@@ -154,11 +213,11 @@ def _open_committee(models: list[str], device: str, dtype: str, engine: str) -> 
         task=(tasks.pop() or None) if len(tasks) == 1 else None, level_of_theory=found[0].level_of_theory,
         elements=frozenset.intersection(*[frozenset(c.elements) for c in found]), device=str(place), dtype=dtype,
         engine="ase" if engine == "ase" else "batched", provider=provider,
-        folder=Path(models[0]).resolve().parent, members=hashes,
+        folder=Path(models[0]).resolve().parent, members=hashes, **more,
     )  # fmt: skip
 
 
-def _refuse_different_labels(members: list[Checkpoint]) -> None:
+def _refuse_different_labels(members: list[Checkpoint | VendorModel]) -> None:
     levels = {c.level_of_theory: Path(str(c.path)).name for c in members}
     if len(levels) > 1:
         told = ", ".join(f"{name} on {level}" for level, name in sorted(levels.items()))
@@ -168,7 +227,7 @@ def _refuse_different_labels(members: list[Checkpoint]) -> None:
         )
 
 
-def _committee_name(members: list[Checkpoint]) -> str:
+def _committee_name(members: list[Checkpoint | VendorModel]) -> str:
     stems = "+".join(sorted(Path(str(c.path)).stem for c in members))
     if len(stems) <= _LONGEST_NAME:
         return stems

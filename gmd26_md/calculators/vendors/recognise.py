@@ -1,0 +1,98 @@
+"""Which package wrote a model file, told by its content: names in the archive and in its pickle. Nothing is run."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+
+from gmd26_md.calculators.checkpoint_file import FORMAT, PLAIN
+from gmd26_md.calculators.pickle_scan import words_of
+
+_PLAIN = {name.replace(" ", ".") for name in PLAIN}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a file is.
+
+    Attributes
+    ----------
+    name
+        "mace-model", "mace-script", "schnetpack-model", "schnetpack-lightning", "nequip", "state-dict"; or
+        "mace-training" and "foreign", which cannot be opened.
+    words
+        The same for people, with an article.
+    """
+
+    name: str
+    words: str
+
+
+MACE_MODEL = Kind("mace-model", "a whole model pickled by mace-torch")
+MACE_SCRIPT = Kind("mace-script", "a TorchScript model of mace-torch")
+MACE_TRAINING = Kind("mace-training", "a training state of mace-torch")
+SCHNETPACK_MODEL = Kind("schnetpack-model", "a whole model pickled by schnetpack")
+SCHNETPACK_LIGHTNING = Kind("schnetpack-lightning", "a Lightning checkpoint of schnetpack")
+NEQUIP = Kind("nequip", "a model of nequip")
+STATE_DICT = Kind("state-dict", "a plain dictionary of weights")
+
+
+def kind_of(content: bytes) -> Kind | None:
+    """Return what a model file is; None where it is a checkpoint of ours, damaged, or no archive of torch's."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _kind_of_archive(archive)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, IndexError, KeyError):
+        return None
+
+
+def _kind_of_archive(archive: zipfile.ZipFile) -> Kind | None:
+    names = archive.namelist()
+    if _is_nequip(archive, names):
+        return NEQUIP
+    pickles = [name for name in names if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        return None
+    imports, texts = words_of(archive.read(pickles[0]))
+    if any(name.endswith("/constants.pkl") for name in names):
+        return _kind_of_script(imports)
+    return _kind_of_pickle(imports, set(texts))
+
+
+def _is_nequip(archive: zipfile.ZipFile, names: list[str]) -> bool:
+    """Tell a package (`.nequip.zip`) or a compiled model (`.nequip.pth`, `.nequip.pt2`) of nequip."""
+    extra = [name for name in names if "/extra/" in name]
+    packaged = any(name.endswith(".data/extern_modules") for name in names)
+    compiled = any("aotinductor" in name for name in names) or any(name.endswith("/constants.pkl") for name in names)
+    about = " ".join(extra if compiled else names if packaged else ())
+    return "nequip" in about or (compiled and any(b"nequip" in archive.read(name) for name in extra))
+
+
+def _kind_of_script(imports: list[str]) -> Kind | None:
+    """Tell a TorchScript archive by the class that it holds, its first name."""
+    first = imports[0] if imports else ""
+    if ".mace." in first:
+        return MACE_SCRIPT
+    if ".nequip." in first:
+        return NEQUIP
+    return Kind("foreign", f"a TorchScript model ({first.removeprefix('__torch__.') or 'of no class'})")
+
+
+def _kind_of_pickle(imports: list[str], texts: set[str]) -> Kind | None:
+    if FORMAT in texts:
+        return None
+    if "pytorch-lightning_version" in texts:
+        if any(text.startswith("sole_model.") or text.startswith("model.func") for text in texts):
+            return NEQUIP
+        of_spk = any(name.startswith("schnetpack.") for name in imports)
+        return SCHNETPACK_LIGHTNING if of_spk else Kind("foreign", "a Lightning checkpoint")
+    if imports and imports[0].startswith("mace.modules."):
+        return MACE_MODEL
+    if imports and imports[0].startswith("schnetpack.model."):
+        return SCHNETPACK_MODEL
+    if {"model", "optimizer", "lr_scheduler"} <= texts and any(t.startswith("interactions.0.") for t in texts):
+        return MACE_TRAINING
+    if imports and set(imports) <= _PLAIN:
+        return STATE_DICT
+    return None

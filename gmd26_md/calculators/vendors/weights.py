@@ -1,0 +1,152 @@
+"""A plain dictionary of weights, with a family and hyperparameters given, as a checkpoint. No code is run for it.
+
+There is no original to compare with: names and shapes of the weights must be the family's.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ase.data import atomic_numbers
+from torch import Tensor
+
+from gmd26_md.calculators import checkpoint_file, families
+from gmd26_md.calculators.checkpoint import Checkpoint
+from gmd26_md.errors import UserError, unknown_name
+
+_ENTRIES = ("elements", "element_energies", "energy_scale", "hyperparameters", "level_of_theory", "task")
+_INSIDE = ("state_dict", "model_state_dict", "model")  # where trainers put the weights
+_UNSCALED = (("scale", 1.0), ("shift", 0.0))
+_BEFORE = ("model.", "module.", "network.")  # what trainers put before their names
+
+
+def of_weights(path: Path, family: str, toml: Path, *, level_of_theory: str = "", task: str = "") -> Checkpoint:
+    """Return a checkpoint of a file of weights.
+
+    Parameters
+    ----------
+    path
+        What torch.save made of a state dict, ours or the vendor's of this family, or of a dictionary that holds one.
+    toml
+        `elements` (symbols), `element_energies` (eV by symbol, 0 where left out), `energy_scale` (eV for one unit of
+        the network's output, by default 1), `[hyperparameters]`, and `level_of_theory` and `task` if known.
+
+    Raises
+    ------
+    UserError
+        If one of the files cannot be read, something in them is not known, or the weights are not the family's.
+    """
+    card = _card(toml)
+    given = dict(card.get("hyperparameters", {}))
+    hyperparameters = {**families.default_hyperparameters(family), **given}
+    elements = _elements(card, toml)
+    weights, energies, scale = _weights(path)
+    network = families.build_network(family, hyperparameters, elements)
+    constants = {name.removeprefix("vendor.") for name, _ in network.named_buffers()}
+    found = _renamed(weights, set(network.state_dict()), constants, path, family)
+    stated = {z: float(card.get("element_energies", {}).get(symbol, 0.0)) for z, symbol in _symbols(card)}
+    if energies:
+        if set(energies) != set(elements):
+            raise UserError(f"{path} is of the elements {sorted(energies)}, {toml} names {list(elements)}.")
+        stated = {z: stated[z] + energies[z] for z in elements}
+    checkpoint = Checkpoint(
+        family=family, hyperparameters=hyperparameters, elements=elements, cutoff=float(hyperparameters["cutoff"]),
+        element_energies=stated, element_energies_from="given", energy_scale=scale * float(card.get("energy_scale", 1)),
+        level_of_theory=level_of_theory or str(card.get("level_of_theory", "")), task=task or str(card.get("task", "")),
+        recipe={}, forces_are_gradient=bool(getattr(network, "forces_are_gradient", True)),
+        training={"weights_from": path.name}, state_dict=found,
+    )  # fmt: skip
+    checkpoint.potential()  # names and shapes, or a message
+    return checkpoint
+
+
+def _card(toml: Path) -> dict[str, Any]:
+    try:
+        card = tomllib.loads(toml.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{toml} is no TOML ({error}); correct it.") from error
+    for name in card:
+        if name not in _ENTRIES:
+            raise unknown_name(f"entry of {toml}", name, _ENTRIES)
+    for name, kind in (("hyperparameters", dict), ("element_energies", dict), ("elements", list)):
+        if not isinstance(card.get(name, kind()), kind):
+            raise UserError(f"{toml} has {name} = {card[name]!r}; see docs/your-own-model.md for its form.")
+    numbers = [*card.get("element_energies", {}).values(), card.get("energy_scale", 1)]
+    if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+        raise UserError(f"{toml} has an energy that is no finite number; energies are in eV.")
+    return card
+
+
+def _symbols(card: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    for symbol in card["elements"]:
+        yield atomic_numbers[symbol], symbol
+
+
+def _elements(card: Mapping[str, Any], toml: Path) -> tuple[int, ...]:
+    symbols = card.get("elements", [])
+    if not symbols or not all(atomic_numbers.get(s) for s in symbols) or len(set(symbols)) != len(symbols):
+        raise UserError(f'{toml} has elements = {symbols!r}; write their symbols, such as ["H", "C", "O"].')
+    unknown = set(card.get("element_energies", {})) - set(symbols)
+    if unknown:
+        raise UserError(f"{toml} has element_energies of {', '.join(sorted(unknown))}, which are not among elements.")
+    return tuple(sorted(atomic_numbers[s] for s in symbols))
+
+
+def _weights(path: Path) -> tuple[dict[str, Tensor], dict[int, float], float]:
+    """Return weights by their bare names, and of a mace state dict its energies of elements, eV, and its scale."""
+    content = checkpoint_file.bytes_of(path)
+    sound = checkpoint_file.checked_archive(path, content)  # refuses everything but plain tensors
+    try:
+        payload = torch.load(sound, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle may raise anything
+        raise UserError(f"{path} is damaged and cannot be read ({type(error).__name__}); copy it again.") from error
+    for name in _INSIDE:
+        if isinstance(payload, dict) and isinstance(payload.get(name), dict):
+            payload = payload[name]
+    if not isinstance(payload, dict) or not all(isinstance(v, Tensor) for v in payload.values()) or not payload:
+        raise UserError(f"{path} holds no dictionary of weights by name; save model.state_dict() with torch.save.")
+    weights = {str(name): tensor for name, tensor in payload.items()}
+    for before in _BEFORE:
+        if all(name.startswith(before) for name in weights):
+            weights = {name.removeprefix(before): tensor for name, tensor in weights.items()}
+    return weights, *_mace_energies(weights, path)
+
+
+def _mace_energies(weights: dict[str, Tensor], path: Path) -> tuple[dict[int, float], float]:
+    """Take a mace model's energies of isolated atoms, shift among them, and its scale out of its weights."""
+    energies = weights.pop("atomic_energies_fn.atomic_energies", None)
+    scale, shift = (weights.pop(f"scale_shift.{name}", torch.tensor(value)) for name, value in _UNSCALED)
+    if energies is None:
+        return {}, 1.0
+    numbers = weights.pop("atomic_numbers", torch.zeros(0)).tolist()
+    if scale.numel() > 1 or shift.numel() > 1 or energies.numel() != len(numbers):
+        raise UserError(
+            f"{path} has several heads, or no atomic_numbers; take one with mace_select_head first."
+        )
+    alone = energies.double().flatten().tolist()
+    return {int(z): e + float(shift) for z, e in zip(numbers, alone, strict=True)}, float(scale)
+
+
+def _renamed(
+    weights: Mapping[str, Tensor], expected: set[str], constants: set[str], path: Path, family: str
+) -> dict[str, Tensor]:
+    """Return the weights by our names for them; mace's constants, which the family builds itself, are left out."""
+    found, extra = {}, []
+    for name, tensor in weights.items():
+        ours = [n for n in (name, f"vendor.{name}", name.replace("output_modules.0.", "atomwise.")) if n in expected]
+        if ours:
+            found[ours[0]] = tensor
+        elif name not in constants and f"vendor.{name}" not in constants:
+            extra.append(name)
+    if extra:
+        raise UserError(
+            f"{path} has {len(extra)} weights that {family} with these hyperparameters has not, {extra[0]} first; "
+            "correct the hyperparameters, or leave them out of the file where they are offsets, and give these as "
+            "element_energies."
+        )
+    return found
