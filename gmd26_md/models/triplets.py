@@ -1,6 +1,6 @@
 """Triplets of atoms from the directed pairs of a batch, built on its device without a loop.
 
-A pair e = (i, j) is the edge j -> i: it belongs to its centre i, and carries what comes from its neighbour j. All
+A pair e = (i, j) is the edge j -> i: it belongs to its centre i, and carries what comes from its neighbour j. Both
 functions take pairs as a `Batch` has them: (2, n_pairs), row 0 the centre, row 1 the neighbour, both directions of each
 pair present, sorted by centre, then neighbour.
 """
@@ -37,33 +37,12 @@ def chained_triplets(pairs: Tensor, n_atoms: int) -> tuple[Tensor, Tensor]:
     kj
         Edge k -> j that is sent on, (n_triplets,); ascending within each `ji`.
     """
-    return _others(pairs, n_atoms, reverse_pairs(pairs))
-
-
-def common_triplets(pairs: Tensor, n_atoms: int) -> tuple[Tensor, Tensor]:
-    """Return all pairs of different edges with one centre, c -> a and b -> a with b != c, as their numbers.
-
-    (Gasteiger, Becker, Günnemann, NeurIPS 2021: the triplets of GemNet; each is a chain with its first edge turned.)
-
-    Returns
-    -------
-    ca
-        The edge that receives, (n_triplets,), ascending.
-    ba
-        The other edge, (n_triplets,); ascending within each `ca`.
-    """
-    return _others(pairs, n_atoms, torch.arange(pairs.shape[1], device=pairs.device))
-
-
-def _others(pairs: Tensor, n_atoms: int, turned: Tensor) -> tuple[Tensor, Tensor]:
-    """Return for each edge all edges with the centre of edge `turned`, (n_pairs,), but for that one itself."""
     count = torch.bincount(pairs[0], minlength=n_atoms)
     first = count.cumsum(0) - count  # number of each atom's first edge
-    shared = pairs[0].index_select(0, turned)  # the atom in the middle, (n_pairs,)
-    n_others = count.index_select(0, shared) - 1
+    n_others = count.index_select(0, pairs[1]) - 1  # of each edge, (n_pairs,)
     edge = torch.repeat_interleave(n_others)
     begin = n_others.cumsum(0) - n_others
     place = torch.arange(len(edge), device=pairs.device) - begin.index_select(0, edge)  # 0, 1, ... within an edge
-    other = first.index_select(0, shared).index_select(0, edge) + place
-    left_out = turned.index_select(0, edge)
+    other = first.index_select(0, pairs[1]).index_select(0, edge) + place
+    left_out = reverse_pairs(pairs).index_select(0, edge)
     return edge, other + (other >= left_out).to(other.dtype)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gmd26_md.calculators.batch import Layout
-from gmd26_md.models.triplets import chained_triplets, common_triplets, reverse_pairs
+from gmd26_md.models.triplets import chained_triplets, reverse_pairs
 
 
 def random_pairs(seed: int) -> tuple[torch.Tensor, int]:
@@ -29,15 +29,6 @@ def test_every_chain_is_found_once_in_order(seed):
     assert list(zip(ji.tolist(), kj.tolist(), strict=True)) == wanted
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_every_two_edges_of_an_atom_are_found_once_in_order(seed):
-    pairs, n_atoms = random_pairs(seed)
-    ca, ba = common_triplets(pairs, n_atoms)
-    known = edges(pairs)
-    wanted = [(e, f) for e, (a, _) in enumerate(known) for f, (m, _) in enumerate(known) if m == a and e != f]
-    assert list(zip(ca.tolist(), ba.tolist(), strict=True)) == wanted
-
-
 def test_the_reverse_of_a_pair_is_the_same_pair_turned_round():
     pairs, _ = random_pairs(0)
     assert torch.equal(pairs[:, reverse_pairs(pairs)], pairs.flip(0))
@@ -45,5 +36,5 @@ def test_the_reverse_of_a_pair_is_the_same_pair_turned_round():
 
 def test_no_pairs_or_one_pair_have_no_triplets():
     for pairs, n_atoms in ((torch.zeros(2, 0, dtype=torch.int64), 3), (torch.tensor([[0, 1], [1, 0]]), 2)):
-        for found in (*chained_triplets(pairs, n_atoms), *common_triplets(pairs, n_atoms)):
+        for found in chained_triplets(pairs, n_atoms):
             assert (found.dtype, found.shape) == (torch.int64, (0,))
