@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -24,24 +25,30 @@ _FORWARDS: dict[str, Callable[[Any, Batch], Tensor]] = {
 
 
 def import_schnetpack() -> ModuleType:
-    """Return schnetpack, imported.
+    """Return schnetpack, imported; the import's own warnings, and its filter for them, are not kept."""
+    with schnetpack_imports(), contained(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import schnetpack
+        import schnetpack.atomistic
+        import schnetpack.representation
+    return schnetpack
+
+
+@contextmanager
+def schnetpack_imports() -> Iterator[None]:
+    """Let schnetpack and its parts be imported inside the block, also by a pickle that asks for them.
 
     Trap: schnetpack 2.0.4 takes the type variable `T_co` from `torch.utils.data.dataloader`, where torch 2.13 has
-    none; it is lent for the time of the import. The import's own warnings, and its filter for them, are not kept.
+    none; it is lent for the time of the block.
     """
     lent = not hasattr(dataloader, "T_co")
     if lent:
         dataloader.T_co = TypeVar("T_co", covariant=True)  # type: ignore[attr-defined]
     try:
-        with contained(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import schnetpack
-            import schnetpack.atomistic
-            import schnetpack.representation
+        yield
     finally:
         if lent:
             del dataloader.T_co  # type: ignore[attr-defined]
-    return schnetpack
 
 
 def radial_basis(name: str, n_rbf: int, cutoff: float) -> nn.Module:

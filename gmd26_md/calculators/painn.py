@@ -17,6 +17,9 @@ DEFAULTS: dict[str, Any] = {
     "n_interactions": 3,
     "n_rbf": 20,
     "radial_basis": "bessel",  # or "gaussian"
+    "activation": "silu",  # or "shifted_softplus"
+    "shared_interactions": False,
+    "shared_filters": False,
 }
 
 
@@ -30,10 +33,11 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     UserError
         An unknown hyperparameter or choice.
     """
-    from gmd26_md.calculators._schnetpack import import_schnetpack, radial_basis, with_atomwise
+    from gmd26_md.calculators._schnetpack import activation, import_schnetpack, radial_basis, with_atomwise
 
     values = merged("painn", DEFAULTS, hyperparameters)
     one_of("radial basis", values["radial_basis"], ("bessel", "gaussian"))
+    one_of("activation", values["activation"], ("shifted_softplus", "silu"))
     spk = import_schnetpack()
     representation = spk.representation.PaiNN(
         n_atom_basis=values["n_atom_basis"],
@@ -41,5 +45,8 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
         radial_basis=radial_basis(values["radial_basis"], values["n_rbf"], values["cutoff"]),
         cutoff_fn=spk.nn.CosineCutoff(values["cutoff"]),
         max_z=checked_elements(elements)[-1] + 1,
+        activation=activation(values["activation"]),
+        shared_interactions=values["shared_interactions"],
+        shared_filters=values["shared_filters"],
     )
     return with_atomwise(representation, values["n_atom_basis"])

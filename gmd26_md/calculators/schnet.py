@@ -18,6 +18,8 @@ DEFAULTS: dict[str, Any] = {
     "n_filters": 64,
     "n_rbf": 25,
     "radial_basis": "gaussian",  # or "bessel"
+    "activation": "shifted_softplus",  # or "silu"
+    "shared_interactions": False,
 }
 
 
@@ -31,10 +33,11 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     UserError
         An unknown hyperparameter or choice.
     """
-    from gmd26_md.calculators._schnetpack import import_schnetpack, radial_basis, with_atomwise
+    from gmd26_md.calculators._schnetpack import activation, import_schnetpack, radial_basis, with_atomwise
 
     values = merged("schnet", DEFAULTS, hyperparameters)
     one_of("radial basis", values["radial_basis"], ("bessel", "gaussian"))
+    one_of("activation", values["activation"], ("shifted_softplus", "silu"))
     spk = import_schnetpack()
     representation = spk.representation.SchNet(
         n_atom_basis=values["n_atom_basis"],
@@ -43,5 +46,7 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
         radial_basis=radial_basis(values["radial_basis"], values["n_rbf"], values["cutoff"]),
         cutoff_fn=spk.nn.CosineCutoff(values["cutoff"]),
         max_z=checked_elements(elements)[-1] + 1,
+        activation=activation(values["activation"]),
+        shared_interactions=values["shared_interactions"],
     )
     return with_atomwise(representation, values["n_atom_basis"])

@@ -125,9 +125,7 @@ def _mace_energies(weights: dict[str, Tensor], path: Path) -> tuple[dict[int, fl
         return {}, 1.0
     numbers = weights.pop("atomic_numbers", torch.zeros(0)).tolist()
     if scale.numel() > 1 or shift.numel() > 1 or energies.numel() != len(numbers):
-        raise UserError(
-            f"{path} has several heads, or no atomic_numbers; take one with mace_select_head first."
-        )
+        raise UserError(f"{path} has several heads, or no atomic_numbers; take one with mace_select_head first.")
     alone = energies.double().flatten().tolist()
     return {int(z): e + float(shift) for z, e in zip(numbers, alone, strict=True)}, float(scale)
 
