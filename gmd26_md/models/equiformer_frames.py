@@ -6,6 +6,8 @@ pole is the edge, an equivariant convolution mixes coefficients of equal order o
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -15,11 +17,11 @@ from gmd26_md.models.equiformer_sphere import couplings, dropped_orders_scale, k
 class EdgeFrames(nn.Module):
     """Matrices that turn the coefficients of a feature, all degrees to lmax, into an edge's frame.
 
-    A frame is fixed by its edge up to a turn about it. Any choice must have a jump somewhere on the sphere. Here it is
-    the rotation by the shortest way to the nearer pole, a polynomial in the direction over one plus |y|: it has all
-    derivatives on each half of the sphere, and jumps at the equator by such a turn. What is computed from it must not
-    feel turns (up to the error of the grid in the activation, `equiformer_activation`), but the gradient through the
-    rotation is complete: it is not detached.
+    A frame is fixed by its edge up to a turn about it, and any choice of that must jump somewhere on the sphere. It
+    follows here from the shortest way to the nearer pole, which is smooth on each half of the sphere and jumps, by such
+    a turn, on the circle between. What is computed in a frame must not feel a turn (up to the error of the grid in the
+    activation, `equiformer_activation`), but the gradient through the rotation is complete: nothing is detached. The
+    circle is tilted out of the way of molecules that lie along an axis or in a plane of two.
 
     Parameters
     ----------
@@ -27,12 +29,14 @@ class EdgeFrames(nn.Module):
         Highest degree, at least 1, and highest order that is kept in the frame.
     """
 
+    tilt: Tensor
     permutation: Tensor
     scale: Tensor
 
     def __init__(self, lmax: int, mmax: int) -> None:
         super().__init__()
         self.lmax, self.mmax = lmax, mmax
+        self.register_buffer("tilt", _tilt(), persistent=False)
         for degree, matrix in enumerate(couplings(lmax), start=2):
             self.register_buffer(f"coupling_{degree}", torch.as_tensor(matrix), persistent=False)
         degrees, orders = kept(lmax, mmax)
@@ -53,7 +57,7 @@ class EdgeFrames(nn.Module):
         back
             (n_edges, (lmax + 1)**2, n_kept): the transpose, scaled for the orders that are left out.
         """
-        turn = rotations_to_pole(direction)
+        turn = rotations_to_pole(direction @ self.tilt.T) @ self.tilt
         matrix, blocks = turn, [turn.new_ones(len(turn), 1, 1), turn]
         for degree in range(2, self.lmax + 1):
             coupling = self.get_buffer(f"coupling_{degree}")
@@ -80,3 +84,10 @@ def rotations_to_pole(direction: Tensor) -> Tensor:
     rows = torch.stack([1.0 - a * x, -x, -a * z, x, y, z, -b * x, -z, 1.0 - b * z], dim=1)
     columns = torch.stack([torch.ones_like(sign), sign, sign], dim=1)
     return rows.view(-1, 3, 3) * columns[:, None, :]
+
+
+def _tilt() -> Tensor:
+    """Return the rotation by one radian about (1, 2, 3), (3, 3), float64: any that favours no axis would do."""
+    x, y, z = (torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64) / math.sqrt(14.0)).tolist()
+    generator = torch.tensor([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]], dtype=torch.float64)
+    return torch.linalg.matrix_exp(generator)
