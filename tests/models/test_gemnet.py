@@ -129,9 +129,10 @@ def test_nothing_jumps_when_an_atom_crosses_the_cutoff():
     assert abs(with_an_atom_at(3.0)[0] - far) > 1e-3, "if this fails, atoms do not interact at all"
 
 
-def test_atoms_without_neighbours_have_no_energy_and_no_force():
+@pytest.mark.parametrize("direct", [False, True])
+def test_atoms_without_neighbours_have_no_energy_and_no_force(direct):
     for systems in ([Atoms("O")], [Atoms("OH", [[0, 0, 0], [9.0, 0, 0]]), Atoms("C")]):
-        energy, forces = energy_and_forces(potential_of(**SMALL), batch_of(systems))
+        energy, forces = energy_and_forces(potential_of(**SMALL, direct_forces=direct), batch_of(systems))
         assert energy.tolist() == [0.0] * len(systems)
         assert not forces.any()
 
