@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gmd26_md.dynamics.committee_forces import CommitteeForces
 from gmd26_md.dynamics.forces import AseForces, ForceProvider, PotentialForces
 from gmd26_md.errors import UserError, unknown_name
+from gmd26_md.records import DIRECT_FORCES
 
 if TYPE_CHECKING:
     from gmd26_md.calculators.checkpoint import Checkpoint
@@ -168,12 +169,17 @@ def _open_file(
     else:
         provider = PotentialForces(opened.potential(place, dtype))
     return Subject(
-        name=Path(model).stem, family=opened.family, sha256=opened.sha256, task=opened.task or None,
+        name=Path(model).stem, family=_family(opened), sha256=opened.sha256, task=opened.task or None,
         level_of_theory=opened.level_of_theory, elements=frozenset(opened.elements), device=str(place),
         dtype=dtype, engine="ase" if engine == "ase" else "batched", provider=provider,
         folder=Path(model).resolve().parent, path=Path(model).resolve(),
         trust_pickle=trust_pickle, arguments=arguments, note=_note(Path(model), opened),
     )  # fmt: skip
+
+
+def _family(opened: Checkpoint | VendorModel) -> str:
+    """Return the family as reports name it: forces that are no gradient of the energy are another kind of model."""
+    return opened.family if opened.forces_are_gradient else f"{opened.family}{DIRECT_FORCES}"
 
 
 def _note(path: Path, opened: Checkpoint | VendorModel) -> str:
@@ -208,7 +214,7 @@ def _open_committee(
         provider = CommitteeForces([PotentialForces(c.potential(place, dtype)) for c in found])
     hashes = tuple(c.sha256 for c in found)
     return Subject(
-        name=_committee_name(found), family="+".join(sorted({c.family for c in found})),
+        name=_committee_name(found), family="+".join(sorted({_family(c) for c in found})),
         sha256=hashlib.sha256(" ".join(hashes).encode()).hexdigest(),
         task=(tasks.pop() or None) if len(tasks) == 1 else None, level_of_theory=found[0].level_of_theory,
         elements=frozenset.intersection(*[frozenset(c.elements) for c in found]), device=str(place), dtype=dtype,

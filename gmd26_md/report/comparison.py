@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gmd26_md.errors import UserError
+from gmd26_md.records import DIRECT_FORCES
 from gmd26_md.report.published import COLUMNS, SOURCE, STATIC_ERRORS
 
 FORMATS = ("text", "markdown", "csv")
@@ -46,7 +47,8 @@ def compare(summaries: Sequence[dict[str, Any]], *, published: bool = True) -> l
         raise UserError(f"these runs are of different tasks ({', '.join(tasks)}); make one table a task.")
     splits = PAIR if tasks != ["user"] else ("user",)
     rows = [_heading(splits)]
-    for group in _by_model(tested):
+    groups = sorted(_by_model(tested), key=lambda group: DIRECT_FORCES in group[0]["family"])  # those come last
+    for group in groups:
         runs = _conditions(group)
         for condition in runs or [""]:
             label = _label(group) + (f", {condition}" if len(runs) > 1 else "")

@@ -189,6 +189,16 @@ def test_runs_of_one_model_share_a_row_beside_the_published_ones():
         assert len(written(rows, form).splitlines()) == len(rows) + (form == "markdown")
 
 
+def test_models_with_direct_forces_stand_together_below_the_others():
+    base = summarise([static_of("a", "id")], {"a": errors_of(0.1, 1.0)})
+    given = [("one", "gemnet, direct forces"), ("two", "gemnet"), ("three", "x, direct forces"), ("four", "mace")]
+    rows = compare(
+        [base | {"model": m, "family": f, "model_sha256": m} for m, f in given],
+        published=False,
+    )
+    assert [row[0].split()[0] for row in rows[1:]] == ["two", "four", "one", "three"]
+
+
 def test_the_published_table_is_whole():
     for rows in STATIC_ERRORS.values():
         for values in rows.values():
