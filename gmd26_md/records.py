@@ -16,8 +16,6 @@ from gmd26_md import strict_json
 from gmd26_md.errors import UserError
 from gmd26_md.metrics import unit_of
 
-DIRECT_FORCES = ", direct forces"
-"""After the family of a model that predicts forces beside its energy: they are no gradient of it."""
 SPLITS = ("id", "ood", "user")
 VERDICTS = ("faithful", "silent", "drifting", "reacted", "broken", "exploded", "unsupported", "error", "censored")
 """Every outcome a run can have; all of them stay in the denominator."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gmd26_md.dynamics.committee_forces import CommitteeForces
 from gmd26_md.dynamics.forces import AseForces, ForceProvider, PotentialForces
 from gmd26_md.errors import UserError, unknown_name
-from gmd26_md.records import DIRECT_FORCES
+from gmd26_md.metrics import DIRECT_FORCES
 
 if TYPE_CHECKING:
     from gmd26_md.calculators.checkpoint import Checkpoint

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gmd26_md.errors import UserError
-from gmd26_md.records import DIRECT_FORCES
+from gmd26_md.metrics import DIRECT_FORCES
 from gmd26_md.report.published import COLUMNS, SOURCE, STATIC_ERRORS
 
 FORMATS = ("text", "markdown", "csv")
