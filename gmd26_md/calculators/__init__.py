@@ -55,8 +55,8 @@ def load_calculator(
     Raises
     ------
     UserError
-        If there is no such file or name, the file is none that is known or would run code and is not trusted, the device is not there, an option is
-        unknown, or a committee has fewer than two members or one of them twice.
+        If there is no such file, name or function, the file is of no known kind or would run code and is not trusted,
+        the device is not there, an option is unknown, or a committee has fewer than two members or one of them twice.
     """
     from gmd26_md.calculators.ase_face import MLIPCalculator
 

@@ -88,3 +88,44 @@ def alcohol() -> Atoms:
     atoms = molecule("CH3CH2OH")
     atoms.positions += np.random.default_rng(4).normal(scale=0.05, size=atoms.positions.shape)
     return atoms
+
+
+MACE_ALONE = np.array([-13.6, -1030.0, -2040.0])  # eV, as large as DFT's, so that lost digits show
+
+
+def untrained_mace(dtype: torch.dtype = torch.float64, name: str = "ScaleShiftMACE", **changed):
+    """Return a module of mace-torch's, built in the default precision as mace_run_train does."""
+    from gmd26_md.calculators._mace_import import mace_imports
+    from gmd26_md.calculators.side_effects import contained
+
+    with mace_imports():
+        from e3nn import o3
+        from mace import modules
+    blocks = modules.interaction_classes
+    for key, kinds in (
+        ("interaction_cls", blocks),
+        ("interaction_cls_first", blocks),
+        ("readout_cls", modules.readout_classes),
+    ):
+        if key in changed:
+            changed[key] = kinds[changed[key]]
+    scaled = {"atomic_inter_scale": 0.7, "atomic_inter_shift": 0.3} if name == "ScaleShiftMACE" else {}
+    given = {
+        **{"r_max": 3.5, "num_bessel": 4, "num_polynomial_cutoff": 5, "max_ell": 1, "num_interactions": 2},
+        **{"interaction_cls": blocks["RealAgnosticResidualInteractionBlock"], "correlation": 2},
+        **{"interaction_cls_first": blocks["RealAgnosticInteractionBlock"], "num_elements": 3, "radial_MLP": [4]},
+        **{"hidden_irreps": o3.Irreps("2x0e"), "MLP_irreps": o3.Irreps("2x0e"), "gate": torch.nn.functional.silu},
+        **{"atomic_energies": MACE_ALONE, "avg_num_neighbors": 8.3, "atomic_numbers": [1, 6, 8]},
+        **scaled,
+        **changed,
+    }
+    with contained():
+        torch.set_default_dtype(dtype)
+        torch.manual_seed(3)
+        return getattr(modules, name)(**given)
+
+
+@pytest.fixture(scope="session")
+def mace_module():
+    """Return a function that builds a small module of mace-torch's for H, C and O, with E0 as in `MACE_ALONE`."""
+    return untrained_mace

@@ -26,38 +26,6 @@ from gmd26_md.calculators.vendors import mace_model
 from gmd26_md.calculators.vendors.convert import converted
 from gmd26_md.errors import UnsupportedElementError, UserError
 
-ELEMENTS = [1, 6, 8]
-ALONE = np.array([-13.6, -1030.0, -2040.0])  # eV, as large as DFT's, so that lost digits show
-
-
-def mace_module(dtype: torch.dtype = torch.float64, name: str = "ScaleShiftMACE", **changed):
-    """Return a module of mace-torch's, built in the default precision as mace_run_train does."""
-    with mace_imports():
-        from e3nn import o3
-        from mace import modules
-    blocks = modules.interaction_classes
-    for key, kinds in (
-        ("interaction_cls", blocks),
-        ("interaction_cls_first", blocks),
-        ("readout_cls", modules.readout_classes),
-    ):
-        if key in changed:
-            changed[key] = kinds[changed[key]]
-    scaled = {"atomic_inter_scale": 0.7, "atomic_inter_shift": 0.3} if name == "ScaleShiftMACE" else {}
-    given = {
-        **{"r_max": 3.5, "num_bessel": 4, "num_polynomial_cutoff": 5, "max_ell": 1, "num_interactions": 2},
-        **{"interaction_cls": blocks["RealAgnosticResidualInteractionBlock"], "correlation": 2},
-        **{"interaction_cls_first": blocks["RealAgnosticInteractionBlock"], "num_elements": 3, "radial_MLP": [4]},
-        **{"hidden_irreps": o3.Irreps("2x0e"), "MLP_irreps": o3.Irreps("2x0e"), "gate": torch.nn.functional.silu},
-        **{"atomic_energies": ALONE, "avg_num_neighbors": 8.3, "atomic_numbers": ELEMENTS},
-        **scaled,
-        **changed,
-    }
-    with contained():
-        torch.set_default_dtype(dtype)
-        torch.manual_seed(3)
-        return getattr(modules, name)(**given)
-
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
@@ -72,7 +40,7 @@ def saved(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def plain(saved) -> Path:
+def plain(saved, mace_module) -> Path:
     return saved(mace_module())
 
 
@@ -142,7 +110,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_model_becomes_a_checkpoint_that_gives_maces_own_numbers(saved, tmp_path, variant):
+def test_a_model_becomes_a_checkpoint_that_gives_maces_own_numbers(mace_module, saved, tmp_path, variant):
     module = mace_module(**VARIANTS[variant])
     path = saved(module, f"{variant.replace(' ', '-')}.model")
     checkpoint = converted(path, trust_pickle=True, level_of_theory="pbe", task="duplication")
@@ -154,7 +122,7 @@ def test_a_model_becomes_a_checkpoint_that_gives_maces_own_numbers(saved, tmp_pa
     assert_same(by_us(again), by_mace(module), 1e-10, 1e-10)
 
 
-def test_a_float32_file_agrees_to_the_precision_of_its_constants(saved):
+def test_a_float32_file_agrees_to_the_precision_of_its_constants(mace_module, saved):
     """mace stores frequencies and couplings in float32 with the weights; the family's own are exact."""
     module = mace_module(torch.float32)
     opened = open_model_file(saved(module, "narrow.model"), trust_pickle=True)
@@ -164,8 +132,8 @@ def test_a_float32_file_agrees_to_the_precision_of_its_constants(saved):
     assert_same(by_us(opened, "float32"), by_mace(module.float(), dtype="float32"), 2e-3, 1e-5)
 
 
-def test_of_several_heads_the_one_that_is_named_is_taken(saved):
-    energies = np.array([ALONE, [-1.0, -2.0, -3.0]])
+def test_of_several_heads_the_one_that_is_named_is_taken(mace_module, saved):
+    energies = np.array([[-13.6, -1030.0, -2040.0], [-1.0, -2.0, -3.0]])
     scales = {"atomic_inter_scale": [0.7, 0.5], "atomic_inter_shift": [0.3, 0.1]}
     module = mace_module(heads=["dft", "cc"], atomic_energies=energies, **scales)
     path = saved(module, "heads.model")
@@ -180,7 +148,7 @@ def test_of_several_heads_the_one_that_is_named_is_taken(saved):
         assert_same(by_us(opened), by_mace(module, head), 1e-10, 1e-10)
 
 
-def test_what_the_family_cannot_say_runs_as_a_whole_and_is_not_converted(saved):
+def test_what_the_family_cannot_say_runs_as_a_whole_and_is_not_converted(mace_module, saved):
     module = mace_module(correlation=[2, 1])
     path = saved(module, "uneven.model")
     opened = open_model_file(path, trust_pickle=True)
@@ -200,7 +168,7 @@ def test_a_conversion_that_is_not_the_same_is_noticed(plain, monkeypatch):
     assert "energies differ by" in opened.why_whole
 
 
-def test_other_models_of_mace_are_refused_by_name(saved):
+def test_other_models_of_mace_are_refused_by_name(mace_module, saved):
     module = mace_module()
     module.joint_embedding, module.embedding_specs = torch.nn.Identity(), {"total_charge": {}}
     with pytest.raises(UserError, match=r"depends on total_charge beside positions"):
@@ -211,7 +179,7 @@ def test_other_models_of_mace_are_refused_by_name(saved):
 
 
 @pytest.fixture(scope="module")
-def scripts(tmp_path_factory) -> dict[str, Path]:
+def scripts(tmp_path_factory, mace_module) -> dict[str, Path]:
     """Return scripts of the plain model as mace_run_train (NAME_compiled.model) and mace_create_lammps_model write."""
     folder = tmp_path_factory.mktemp("scripts")
     with mace_imports():
@@ -225,7 +193,7 @@ def scripts(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("kind", ["compiled", "lammps"])
-def test_a_script_runs_as_a_whole_and_gives_maces_own_numbers(scripts, kind):
+def test_a_script_runs_as_a_whole_and_gives_maces_own_numbers(mace_module, scripts, kind):
     with pytest.raises(UserError, match=r"is a TorchScript model of mace-torch: .*nothing in it was run"):
         open_model_file(scripts[kind])
     opened = open_model_file(scripts[kind], trust_pickle=True)

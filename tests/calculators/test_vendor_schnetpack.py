@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def trained(tmp_path_factory) -> Path:
     """Return a folder in which schnetpack's Trainer has left best_model and a Lightning checkpoint, last.ckpt."""
     folder = tmp_path_factory.mktemp("spk")
     import_schnetpack()
-    with contained(), schnetpack_imports(), warnings.catch_warnings():
+    with chdir(folder), contained(), schnetpack_imports(), warnings.catch_warnings():  # it leaves a lock where it is
         warnings.simplefilter("ignore")
         import pytorch_lightning
         import schnetpack as spk
