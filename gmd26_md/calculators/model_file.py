@@ -41,7 +41,7 @@ def open_model_file(
         checked_arguments(given, (), path)
         return checkpoint
     refuse_hopeless(kind, path)
-    if not trust_pickle:
+    if not trust_pickle and kind != recognise.NEQUIP_LIGHTNING:  # read as our own checkpoints are
         once = f", or convert it once: `gmd26-md convert {path} --trust-pickle -o model.pt`"
         raise UserError(
             f"{path} is {kind.words}: to load it is to run code from it, and nothing in it was run. If you trust who "
@@ -98,4 +98,8 @@ def _opened(kind: recognise.Kind, content: bytes, path: Path, arguments: dict[st
         from gmd26_md.calculators.vendors.schnetpack_model import open_schnetpack
 
         return open_schnetpack(content, path, kind, sha256, arguments)
+    if kind in (recognise.NEQUIP, recognise.NEQUIP_LIGHTNING):
+        from gmd26_md.calculators.nequip_files import nequip_model
+
+        return nequip_model(content, path, kind.words, sha256, arguments)
     raise UserError(f"{path} is {kind.words}, which cannot be opened here; see docs/your-own-model.md.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from torch import Tensor
 
 from gmd26_md.calculators import checkpoint_file, families
 from gmd26_md.calculators.checkpoint import Checkpoint
+from gmd26_md.calculators.vendors.arguments import checked_arguments
+from gmd26_md.calculators.vendors.model import VendorModel, Whole
 from gmd26_md.errors import UserError
 
 CURE = "package it where it was made with `nequip-package build FILE NAME.nequip.zip`, and give that"
@@ -69,23 +71,60 @@ def open_nequip(path: Path | str, *, trust_pickle: bool = False) -> Checkpoint:
     path = Path(path)
     content = checkpoint_file.bytes_of(path)
     if b"/.data/extern_modules" in content:  # a package of torch.package
-        from gmd26_md.calculators._nequip_package import packaged
-
         if not trust_pickle:
             raise UserError(
                 f"{path} is a package of nequip: to load it is to run code from it, and nothing in it was run. If you "
                 "trust who made it, add --trust-pickle (in Python trust_pickle=True)."
             )
-        found, agrees = packaged(path, content)
-        checkpoint = _as_checkpoint(found, path, content)
-        agrees(checkpoint)
-        return checkpoint
+        return _packaged(path, content)
+    if b"aotinductor" in content or b"/constants.pkl" in content:
+        raise UserError(
+            f"{path} is a compiled model of nequip, which does not tell its hyperparameters; give the checkpoint or "
+            "the package that it was compiled from."
+        )
     return _as_checkpoint(_trained(path, content), path, content)
+
+
+def nequip_model(content: bytes, path: Path, words: str, sha256: str, arguments: Mapping[str, Any]) -> VendorModel:
+    """Return a model of nequip as `model_file` gives it; a package has been trusted.
+
+    Raises
+    ------
+    UserError
+        See `open_nequip`; or for any argument.
+    """
+    checked_arguments(arguments, (), path)
+    checkpoint = replace(open_nequip(path, trust_pickle=True), sha256="", path=None)
+    whole = Whole(
+        network=lambda: checkpoint.potential().network,
+        cutoff=checkpoint.cutoff,
+        element_energies=checkpoint.element_energies,
+        energy_scale=checkpoint.energy_scale,
+    )
+    return VendorModel(
+        family="nequip", kind=words, elements=checkpoint.elements, sha256=sha256, path=path, whole=whole,
+        checkpoint=checkpoint,
+    )  # fmt: skip
+
+
+def _packaged(path: Path, content: bytes) -> Checkpoint:
+    """Return the model in a package, compared with what the package itself computes."""
+    from gmd26_md.calculators._nequip_package import packaged
+
+    found, agrees = packaged(path, content)
+    checkpoint = _as_checkpoint(found, path, content)
+    agrees(checkpoint)
+    return checkpoint
 
 
 def _trained(path: Path, content: bytes) -> Found:
     """Return what a Lightning checkpoint holds, without running anything in it."""
-    sound = checkpoint_file.checked_archive(path, content)
+    try:
+        sound = checkpoint_file.checked_archive(path, content)
+    except UserError as problem:
+        if "would import" not in str(problem):
+            raise
+        raise UserError(f"{path} holds more than tensors and settings, and nothing in it was run: {CURE}.") from problem
     try:
         payload = torch.load(sound, map_location="cpu", weights_only=True)
         settings, weights = payload["hyper_parameters"], payload["state_dict"]

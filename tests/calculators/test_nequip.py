@@ -8,6 +8,7 @@ import copy
 import os
 import subprocess
 import sys
+import zipfile
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from ase.build import molecule
 
 from gmd26_md.calculators import families, load_checkpoint, save_checkpoint
 from gmd26_md.calculators.batch import Layout
+from gmd26_md.calculators.model_file import open_model_file
 from gmd26_md.calculators.nequip_files import open_nequip
 from gmd26_md.calculators.potential import Potential, energy_and_forces
+from gmd26_md.calculators.vendors.convert import converted
 from gmd26_md.errors import UserError
 
 SCRIPT = Path(__file__).with_name("nequip_by_itself.py")
@@ -109,8 +112,14 @@ def test_files_of_nequip_train_and_nequip_package_say_what_they_say_by_nequip(tm
         tolerance = 1e-4 if path.parent.name == "float32" else 1e-9
         assert_same(answers(potential, there.molecules()), there.kept(path.with_suffix(".npz")), tolerance)
         if packaged:
-            with pytest.raises(UserError, match=r"nothing in it was run.*--trust-pickle"):
-                open_nequip(path)
+            for opens in (open_nequip, open_model_file, converted):
+                with pytest.raises(UserError, match=r"nothing in it was run.*--trust-pickle"):
+                    opens(path)
+        # by the doors that every file goes through; what nequip-train writes is read without trust
+        assert torch.equal(
+            converted(path, trust_pickle=packaged).state_dict["vendor.layer0_convnet.conv.linear_1.weight"],
+            checkpoint.state_dict["vendor.layer0_convnet.conv.linear_1.weight"],
+        )
     broken = tmp_path / "broken.ckpt"
     broken.write_bytes(files[0].read_bytes()[:-2000])
     with pytest.raises(UserError, match="damaged"):
@@ -244,3 +253,10 @@ def test_a_file_that_is_none_of_nequips_is_refused(tmp_path, checkpoint_path):
         open_nequip(text)
     with pytest.raises(UserError, match="does not exist"):
         open_nequip(tmp_path / "nothing.ckpt")
+    with zipfile.ZipFile(tmp_path / "compiled.nequip.pth", "w") as archive:
+        archive.writestr("compiled/constants.pkl", b"")
+    with pytest.raises(UserError, match="compiled model of nequip"):
+        open_nequip(tmp_path / "compiled.nequip.pth")
+    torch.save({"hyper_parameters": {"model": Path("a")}, "state_dict": {}}, tmp_path / "more.ckpt")
+    with pytest.raises(UserError, match="nothing in it was run: package it where it was made"):
+        open_nequip(tmp_path / "more.ckpt")

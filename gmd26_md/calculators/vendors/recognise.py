@@ -19,7 +19,8 @@ class Kind:
     Attributes
     ----------
     name
-        "mace-model", "mace-script", "schnetpack-model", "schnetpack-lightning", "nequip", "state-dict"; or
+        "mace-model", "mace-script", "schnetpack-model", "schnetpack-lightning", "nequip", "nequip-lightning",
+        "state-dict"; or
         "mace-training" and "foreign", which cannot be opened.
     words
         The same for people, with an article.
@@ -35,6 +36,7 @@ MACE_TRAINING = Kind("mace-training", "a training state of mace-torch")
 SCHNETPACK_MODEL = Kind("schnetpack-model", "a whole model pickled by schnetpack")
 SCHNETPACK_LIGHTNING = Kind("schnetpack-lightning", "a Lightning checkpoint of schnetpack")
 NEQUIP = Kind("nequip", "a model of nequip")
+NEQUIP_LIGHTNING = Kind("nequip-lightning", "a checkpoint of nequip-train")
 STATE_DICT = Kind("state-dict", "a plain dictionary of weights")
 
 
@@ -83,8 +85,8 @@ def _kind_of_pickle(imports: list[str], texts: set[str]) -> Kind | None:
     if FORMAT in texts:
         return None
     if "pytorch-lightning_version" in texts:
-        if any(text.startswith("sole_model.") or text.startswith("model.func") for text in texts):
-            return NEQUIP
+        if any(text.startswith("model.sole_model.") for text in texts):
+            return NEQUIP_LIGHTNING
         of_spk = any(name.startswith("schnetpack.") for name in imports)
         return SCHNETPACK_LIGHTNING if of_spk else Kind("foreign", "a Lightning checkpoint")
     if imports and imports[0].startswith("mace.modules."):
