@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-# The last word(s) of a metric's name -> its unit; longer endings first, as "eV_per_A" ends with "A" too.
 DIRECT_FORCES = ", direct forces"
 """After the family of a model that predicts forces beside its energy: they are no gradient of it."""
 
+# The last word(s) of a metric's name -> its unit; longer endings first, as "eV_per_A" ends with "A" too.
 UNIT_ENDINGS = {
     "meV_per_atom_per_ps": "meV/atom/ps",
     "meV_per_atom": "meV/atom",
