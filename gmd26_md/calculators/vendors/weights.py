@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,15 @@ def of_weights(path: Path, family: str, toml: Path, *, level_of_theory: str = ""
     elements = _elements(card, toml)
     weights, energies, scale = _weights(path)
     network = families.build_network(family, hyperparameters, elements)
-    constants = {name.removeprefix("vendor.") for name, _ in network.named_buffers()}
+    constants = {name.removeprefix("vendor."): tensor for name, tensor in network.named_buffers()}
     found = _renamed(weights, set(network.state_dict()), constants, path, family)
+    _check_constants(weights, constants, path, toml)
     stated = {z: float(card.get("element_energies", {}).get(symbol, 0.0)) for z, symbol in _symbols(card)}
     if energies:
-        if set(energies) != set(elements):
-            raise UserError(f"{path} is of the elements {sorted(energies)}, {toml} names {list(elements)}.")
+        if tuple(energies) != elements:
+            raise UserError(
+                f"{path} is of the elements {list(energies)}, in this order; {toml} names {list(elements)}."
+            )
         stated = {z: stated[z] + energies[z] for z in elements}
     checkpoint = Checkpoint(
         family=family, hyperparameters=hyperparameters, elements=elements, cutoff=float(hyperparameters["cutoff"]),
@@ -131,7 +134,7 @@ def _mace_energies(weights: dict[str, Tensor], path: Path) -> tuple[dict[int, fl
 
 
 def _renamed(
-    weights: Mapping[str, Tensor], expected: set[str], constants: set[str], path: Path, family: str
+    weights: Mapping[str, Tensor], expected: set[str], constants: Collection[str], path: Path, family: str
 ) -> dict[str, Tensor]:
     """Return the weights by our names for them; mace's constants, which the family builds itself, are left out."""
     found, extra = {}, []
@@ -139,7 +142,7 @@ def _renamed(
         ours = [n for n in (name, f"vendor.{name}", name.replace("output_modules.0.", "atomwise.")) if n in expected]
         if ours:
             found[ours[0]] = tensor
-        elif name not in constants and f"vendor.{name}" not in constants:
+        elif name not in constants:
             extra.append(name)
     if extra:
         raise UserError(
@@ -148,3 +151,18 @@ def _renamed(
             "element_energies."
         )
     return found
+
+
+def _check_constants(weights: Mapping[str, Tensor], constants: Mapping[str, Tensor], path: Path, toml: Path) -> None:
+    """Raise where the file holds a constant, its cutoff above all, that the hyperparameters make another.
+
+    Only that can tell wrong ones: names and shapes of weights are the same for any cutoff.
+    """
+    for name, tensor in weights.items():
+        built = constants.get(name)
+        if built is None or not built.is_floating_point() or tensor.shape != built.shape:
+            continue  # another shape is complained of where weights are loaded
+        off = (tensor.double() - built.double()).abs() > 1e-5 * built.double().abs() + 1e-6
+        if bool(off.any()):
+            values = f"{float(tensor[off].flatten()[0]):g}, by {toml.name} {float(built[off].flatten()[0]):g}"
+            raise UserError(f"{path} has {name} = {values}; correct the hyperparameters, the cutoff first.")
