@@ -174,7 +174,7 @@ def with_positions(atoms: Atoms, positions: np.ndarray) -> Atoms:
 
 @for_each
 def test_every_family_and_engine_is_found_by_its_file_and_held_to_the_promises(case):
-    wanted = {"deepset-moe", "schnet", "painn", "mace", "gfn2-xtb", "harmonic", "pbe-d3bj"}
+    wanted = {"deepset-moe", "schnet", "painn", "mace", "dimenet-plus-plus", "gfn2-xtb", "harmonic", "pbe-d3bj"}
     found = {*FAMILIES, *families.engine_names()}
     assert wanted <= found, "if this fails, a file of calculators/ no longer defines network() or engine()"
     assert {c.name for c in CASES} == found, "if this fails, add a Case for the new engine"
