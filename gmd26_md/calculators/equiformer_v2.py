@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "attn_alpha_channels": 16,
     "attn_value_channels": 8,
     "ffn_hidden_channels": 64,
+    "use_grid_mlp": False,  # True: a small network at each point of the grid in place of one activation
     "lmax": 2,
     "mmax": 2,
     "edge_channels": 32,

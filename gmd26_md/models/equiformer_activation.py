@@ -66,9 +66,15 @@ class SphereGrid(nn.Module):
         out: Tensor = _Activation.apply(features, self.values, self.coefficients)
         return out
 
-    def separable(self, scalars: Tensor, features: Tensor) -> Tensor:
-        """Return the same with SiLU of other scalars, (n, n_channels), as its first coefficient."""
-        return torch.cat([silu(scalars)[:, None], self(features)[:, 1:]], dim=1)
+    def pointwise(self, layers: nn.Module, features: Tensor) -> Tensor:
+        """Return what any layers on the channels make of the function's values, expanded again."""
+        out: Tensor = self.coefficients @ layers(self.values @ features)
+        return out
+
+
+def separable(scalars: Tensor, features: Tensor) -> Tensor:
+    """Return features (n, n_coefficients, n_channels) with SiLU of other scalars, (n, n_channels), as the first."""
+    return torch.cat([silu(scalars)[:, None], features[:, 1:]], dim=1)
 
 
 class _Activation(torch.autograd.Function):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from gmd26_md.models.equiformer_activation import SphereGrid
+from gmd26_md.models.equiformer_activation import SphereGrid, separable
 from gmd26_md.models.equiformer_layers import (
     DegreeLinear,
     EdgeInvariants,
@@ -126,7 +126,7 @@ class GraphAttention(nn.Module):
         radial = self.radial(self.invariants(edges.basis, edges.neighbour_element, edges.centre_element))
         hidden, scalars = self.first(edges.into @ torch.cat(both, dim=2), radial)
         logits, gates = scalars.split([self.heads * self.n_alpha, hidden.shape[2]], dim=1)
-        messages, _ = self.second(self.grid.separable(gates, hidden))
+        messages, _ = self.second(separable(gates, self.grid(hidden)))
         normed = smooth_leaky_relu(self.norm(logits.unflatten(1, (self.heads, self.n_alpha))))
         weights = attention_weights((normed * self.dot).sum(2), edges, len(features))
         weighted = messages.unflatten(2, (self.heads, -1)) * weights[:, None, :, None]
@@ -134,7 +134,10 @@ class GraphAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers a degree with a separable S2 activation between."""
+    """Two linear layers a degree with a separable S2 activation between.
+
+    With `use_grid_mlp`, as the authors trained, three linear layers act on the channels at each point of the grid.
+    """
 
     def __init__(self, values: Mapping[str, Any], n_out: int) -> None:
         super().__init__()
@@ -143,11 +146,19 @@ class FeedForward(nn.Module):
         self.gate = normal_linear(n_in, hidden)
         self.first = DegreeLinear(n_in, hidden, lmax)
         self.grid = SphereGrid(lmax, None, *values["node_grid"])
+        self.points = _point_layers(hidden) if values["use_grid_mlp"] else None
         self.second = DegreeLinear(hidden, n_out, lmax)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return (n_atoms, (lmax + 1)**2, n_out)."""
-        return self.second(self.grid.separable(self.gate(features[:, 0]), self.first(features)))
+        mixed = self.first(features)
+        active = self.grid(mixed) if self.points is None else self.grid.pointwise(self.points, mixed)
+        return self.second(separable(self.gate(features[:, 0]), active))
+
+
+def _point_layers(width: int) -> nn.Module:
+    linear = (normal_linear(width, width, bias=False) for _ in range(3))
+    return nn.Sequential(next(linear), nn.SiLU(), next(linear), nn.SiLU(), next(linear))
 
 
 class ScalarFeedForward(nn.Module):

@@ -25,10 +25,12 @@ _SMALL: dict[str, Any] = {
     "edge_channels": 7,
     "num_distance_basis": 600,  # in the published code a number, whatever the configuration says
     "avg_degree": 11.0,
+    "use_grid_mlp": False,
 }
 CASES = {
     "energies, lmax 2, mmax 2": {**_SMALL, "direct_forces": False, "lmax": 2, "mmax": 2},
     "direct forces, lmax 3, mmax 2": {**_SMALL, "direct_forces": True, "lmax": 3, "mmax": 2},
+    "direct forces, grid MLP": {**_SMALL, "direct_forces": True, "lmax": 2, "mmax": 1, "use_grid_mlp": True},
     "direct forces, lmax 4, mmax 1": {**_SMALL, "direct_forces": True, "lmax": 4, "mmax": 1},
 }
 

@@ -43,7 +43,7 @@ def vendor_modules(values: dict, resolution: int = 60) -> tuple[torch.nn.Module,
 
     same = (
         "num_layers sphere_channels attn_hidden_channels num_heads attn_alpha_channels attn_value_channels "
-        "ffn_hidden_channels edge_channels avg_degree"
+        "ffn_hidden_channels edge_channels avg_degree use_grid_mlp"
     )
     backbone = EquiformerV2Backbone(
         **{name: values[name] for name in same.split()},
@@ -107,7 +107,10 @@ def copy_weights(network: torch.nn.Module, backbone, energy, force) -> int:
         put(theirs.proj.bias, ours.project.bias)
 
     def feed_forward(theirs, ours) -> None:
-        linear(theirs.gating_linear, ours.gate)
+        linear(theirs.scalar_mlp[0] if theirs.use_grid_mlp else theirs.gating_linear, ours.gate)
+        if getattr(ours, "points", None) is not None:
+            for there, here in zip(theirs.grid_mlp[::2], ours.points[::2], strict=True):
+                linear(there, here)
         if hasattr(ours, "first"):
             linear(theirs.so3_linear_1, ours.first)
             linear(theirs.so3_linear_2, ours.second)
