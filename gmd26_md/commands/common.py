@@ -50,9 +50,6 @@ class Asked:
     """The options that every command on a model has, as given; more than one `model` is a committee."""
 
     model: tuple[str, ...]
-    model_args: tuple[str, ...]
-    trust_pickle: bool
-    level_of_theory: str | None
     task: str | None
     molecules: Path | None
     only: tuple[str, ...]
@@ -64,6 +61,9 @@ class Asked:
     skip_unsupported: bool
     as_json: bool
     quiet: bool
+    model_args: tuple[str, ...] = ()
+    trust_pickle: bool = False
+    level_of_theory: str | None = None
 
     @property
     def called(self) -> str:
