@@ -26,6 +26,7 @@ COMMANDS = {
     "static-errors": "static_errors",
     "verdict": "verdict",
     "correlate": "correlate",
+    "explain": "explain",
     "table": "table",
     "train": "train",
     "convert": "convert",

@@ -1,0 +1,76 @@
+"""`gmd26-md explain`: where a DeepSet-MoE energy comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gmd26_md.commands.numbers import COUNT
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+@click.command(short_help="Where an energy comes from: atoms, pairs, experts.")
+@click.argument("molecule")
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="A checkpoint of a DeepSet-MoE.")
+@click.option("--frame", type=COUNT, default=1, show_default=True, help="Which structure of the file, from 1.")
+@click.option("--top", type=COUNT, default=20, show_default=True, help="Pairs shown; 0 shows all.")
+@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv (csv shows all).")
+@click.option("--picture", type=click.Path(path_type=Path), default=None, help="Draw it too: a .png, .svg or .pdf.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(molecule: str, model: Path, frame: int, top: int, form: str, picture: Path | None, as_json: bool) -> None:
+    """Explain the energy that a DeepSet-MoE gives a molecule: by atom, by pair, and by the expert who spoke.
+
+    MOLECULE is a structure file that ASE reads, or a molecule's name ("pentanedioic acid"). Every table adds up to
+    the model's interaction energy.
+    """
+    from gmd26_md import strict_json
+    from gmd26_md.calculators.checkpoint import load_checkpoint
+    from gmd26_md.errors import unknown_name
+    from gmd26_md.explanation import explained
+    from gmd26_md.report.comparison import FORMATS
+    from gmd26_md.report.explained_picture import check_picture, draw
+
+    if form not in FORMATS:
+        raise unknown_name("format", form, FORMATS)
+    if picture is not None:
+        check_picture(picture)
+    found = explained(load_checkpoint(model), _structure(molecule, frame))
+    if picture is not None:
+        draw(found, picture)
+    click.echo(strict_json.dumps(found) if as_json else _text(found, form, top), nl=as_json)
+
+
+def _structure(molecule: str, frame: int) -> Atoms:
+    """Return the structure that is meant; a name only where no file has it."""
+    from gmd26_md import molecules
+    from gmd26_md.errors import UserError
+    from gmd26_md.protocols.structures import read_structures
+
+    path = Path(molecule)
+    if not path.exists() and not path.suffix and path.name == molecule:
+        known = molecules.get(molecule)
+        atoms = known.atoms()
+        atoms.info["name"] = known.name
+        return atoms
+    frames = read_structures(path)
+    if not 1 <= frame <= len(frames):
+        raise UserError(f"--frame is {frame}, but {path} has {len(frames)}; give 1 to {len(frames)}.")
+    return frames[frame - 1]
+
+
+def _text(found: dict[str, Any], form: str, top: int) -> str:
+    """Return the words and the three tables."""
+    from gmd26_md.report.comparison import written
+    from gmd26_md.report.explained import atom_rows, expert_rows, pair_rows, words
+
+    shown = 0 if form == "csv" else top
+    tables = [written(rows, form) for rows in (atom_rows(found), expert_rows(found), pair_rows(found, shown))]
+    if form == "csv":
+        return "\n".join(tables)
+    left_out = len(found["pairs"]) // 2 - shown if shown else 0
+    more = f"\n{left_out} more pairs with --top 0\n" if left_out > 0 else ""
+    return "\n".join([*(f"{line}\n" for line in words(found)), *tables]) + more
