@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+from statistics import stdev
 from typing import TYPE_CHECKING, Any, cast
 
 from gmd26_md.errors import UserError
@@ -92,6 +94,52 @@ def explained(checkpoint: Checkpoint, atoms: Atoms) -> dict[str, Any]:
         "pairs": pairs,
         "experts": _experts(pairs),
     }  # fmt: skip
+
+
+def use_of_experts(checkpoint: Checkpoint, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
+    """Return how experts are used over a data set, by centre's element, shell and neighbour's element; JSON-safe.
+
+    Parameters
+    ----------
+    checkpoint, structures
+        As `explained` takes them; one structure or more.
+
+    Returns
+    -------
+    use
+        Of each: `pairs_fraction`, its part of all pairs (they add up to 1); `pair_energy_eV`, the mean over its pairs,
+        where a pair between two experts counts by its weights; `pair_energy_std_eV`, the standard deviation over
+        structures of each structure's mean, None for a single one; `n_structures` in which it speaks.
+
+    Raises
+    ------
+    UserError
+        As `explained`, naming the structure.
+    """
+    seen: dict[tuple[str, float, str], list[dict[str, Any]]] = {}
+    for number, atoms in enumerate(structures, start=1):
+        try:
+            found = explained(checkpoint, atoms)
+        except UserError as problem:
+            raise UserError(f"structure {number} of {len(structures)}: {problem}") from problem
+        for entry in found["experts"]:
+            seen.setdefault((entry["centre"], entry["shell_A"][0], entry["neighbour"]), []).append(entry)
+    total = sum(entry["pairs"] for entries in seen.values() for entry in entries)
+    return [_use(seen[key], total) for key in sorted(seen)]
+
+
+def _use(entries: list[dict[str, Any]], total: float) -> dict[str, Any]:
+    pairs = sum(entry["pairs"] for entry in entries)
+    means = [entry["energy_eV"] / entry["pairs"] for entry in entries]
+    return {
+        "centre": entries[0]["centre"],
+        "shell_A": entries[0]["shell_A"],
+        "neighbour": entries[0]["neighbour"],
+        "pairs_fraction": pairs / total,
+        "pair_energy_eV": sum(entry["energy_eV"] for entry in entries) / pairs,
+        "pair_energy_std_eV": stdev(means) if len(means) > 1 else None,
+        "n_structures": len(entries),
+    }
 
 
 def _experts(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from gmd26_md.calculators import families
 from gmd26_md.calculators.checkpoint import Checkpoint, save_checkpoint
 from gmd26_md.commands.explain import command
 from gmd26_md.errors import UserError
-from gmd26_md.explanation import explained
+from gmd26_md.explanation import explained, use_of_experts
 from gmd26_md.report.explained import atom_rows, expert_rows, pair_rows
 
 # (aggregation, decoder, routing): sums that a decoder turns to energies, decoded pairs, plain sums of pairs
@@ -184,3 +184,37 @@ def test_other_families_and_elements_are_refused():
         explained(replace(checkpoint_of(), family="mace"), acid())
     with pytest.raises(UserError, match="has N"):
         explained(checkpoint_of(), molecule("NH3"))
+
+
+def test_the_use_of_experts_over_a_data_set_is_the_mean_of_its_structures():
+    checkpoint, first = checkpoint_of(), acid()
+    second = first.copy()
+    second.rattle(0.05, seed=2)
+    use = use_of_experts(checkpoint, [first, second])
+    each = [explained(checkpoint, atoms)["experts"] for atoms in (first, second)]
+    assert sum(entry["pairs_fraction"] for entry in use) == pytest.approx(1.0)
+    found = next(e for e in use if (e["centre"], e["neighbour"], e["shell_A"][0]) == ("C", "O", 0.0))
+    mine = [
+        next(e for e in experts if (e["centre"], e["neighbour"], e["shell_A"][0]) == ("C", "O", 0.0))
+        for experts in each
+    ]
+    assert found["n_structures"] == 2
+    assert found["pair_energy_eV"] == pytest.approx(sum(e["energy_eV"] for e in mine) / sum(e["pairs"] for e in mine))
+    means = [e["energy_eV"] / e["pairs"] for e in mine]
+    assert found["pair_energy_std_eV"] == pytest.approx(abs(means[0] - means[1]) / np.sqrt(2))
+    assert all(e["pair_energy_std_eV"] is None for e in use_of_experts(checkpoint, [first]))
+
+
+def test_the_command_tables_the_use_over_a_folder(tmp_path):
+    save_checkpoint(checkpoint_of(), tmp_path / "model.pt")
+    (tmp_path / "frames").mkdir()
+    write(tmp_path / "frames" / "two.extxyz", [acid(), molecule("CH4")])
+    arguments = ["--model", str(tmp_path / "model.pt"), "--all-frames"]
+    result = CliRunner().invoke(command, [str(tmp_path / "frames"), *arguments, "--format", "csv"])
+    rows = list(csv.DictReader(io.StringIO(result.output)))
+    assert sum(float(row["of all pairs, %"]) for row in rows) == pytest.approx(100.0, abs=0.1)
+    assert {row["structures"] for row in rows} == {"1", "2"}  # methane has no oxygen
+    (tmp_path / "empty").mkdir()
+    empty = CliRunner().invoke(command, [str(tmp_path / "empty"), *arguments])
+    assert isinstance(empty.exception, UserError)
+    assert "no .extxyz file" in str(empty.exception)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gmd26_md.commands.numbers import COUNT
+from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -16,32 +16,63 @@ if TYPE_CHECKING:
 @click.command(short_help="Where an energy comes from: atoms, pairs, experts.")
 @click.argument("molecule")
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="A checkpoint of a DeepSet-MoE.")
+@click.option("--all-frames", is_flag=True, help="How experts are used over all structures of the file, or folder.")
+@click.option("--every", type=AT_LEAST_ONE, default=1, show_default=True, help="Of these, every so many.")
 @click.option("--frame", type=COUNT, default=1, show_default=True, help="Which structure of the file, from 1.")
 @click.option("--top", type=COUNT, default=20, show_default=True, help="Pairs shown; 0 shows all.")
 @click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv (csv shows all).")
 @click.option("--picture", type=click.Path(path_type=Path), default=None, help="Draw it too: a .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(molecule: str, model: Path, frame: int, top: int, form: str, picture: Path | None, as_json: bool) -> None:
+def command(
+    molecule: str,
+    model: Path,
+    all_frames: bool,
+    every: int,
+    frame: int,
+    top: int,
+    form: str,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
     """Explain the energy that a DeepSet-MoE gives a molecule: by atom, by pair, and by the expert who spoke.
 
     MOLECULE is a structure file that ASE reads, or a molecule's name ("pentanedioic acid"). Every table adds up to
-    the model's interaction energy.
+    the model's interaction energy. With --all-frames, MOLECULE is a file or a folder of .extxyz files, and the table is
+    that of the experts over all of their structures.
     """
     from gmd26_md import strict_json
     from gmd26_md.calculators.checkpoint import load_checkpoint
-    from gmd26_md.errors import unknown_name
-    from gmd26_md.explanation import explained
-    from gmd26_md.report.comparison import FORMATS
+    from gmd26_md.errors import UserError, unknown_name
+    from gmd26_md.explanation import explained, use_of_experts
+    from gmd26_md.report.comparison import FORMATS, written
+    from gmd26_md.report.explained import use_rows
     from gmd26_md.report.explained_picture import check_picture, draw
 
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
+    if all_frames:
+        if picture is not None:
+            raise UserError("--picture draws one structure; leave it or --all-frames out.")
+        use = use_of_experts(load_checkpoint(model), _structures(Path(molecule))[::every])
+        click.echo(strict_json.dumps(use) if as_json else written(use_rows(use), form), nl=as_json)
+        return
     if picture is not None:
         check_picture(picture)
     found = explained(load_checkpoint(model), _structure(molecule, frame))
     if picture is not None:
         draw(found, picture)
     click.echo(strict_json.dumps(found) if as_json else _text(found, form, top), nl=as_json)
+
+
+def _structures(path: Path) -> list[Atoms]:
+    """Return the structures of a file, or of all .extxyz files below a folder."""
+    from gmd26_md.errors import UserError
+    from gmd26_md.protocols.structures import read_structures
+
+    files = sorted(path.rglob("*.extxyz")) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"{path} has no .extxyz file below it; give a structure file, or a folder with some.")
+    return [atoms for file in files for atoms in read_structures(file)]
 
 
 def _structure(molecule: str, frame: int) -> Atoms:

@@ -44,6 +44,21 @@ def expert_rows(found: dict[str, Any]) -> Rows:
     return rows
 
 
+def use_rows(use: Sequence[dict[str, Any]]) -> Rows:
+    """Return the table of `explanation.use_of_experts`."""
+    rows = [["centre", "distance, Å", "neighbour", "of all pairs, %", "a pair, eV", "spread, eV", "structures"]]
+    for entry in use:
+        spread = entry["pair_energy_std_eV"]
+        numbers = [
+            f"{100 * entry['pairs_fraction']:.2f}",
+            f"{entry['pair_energy_eV']:.6f}",
+            "-" if spread is None else f"{spread:.6f}",
+            str(entry["n_structures"]),
+        ]
+        rows.append([entry["centre"], _shell(entry["shell_A"]), entry["neighbour"], *numbers])
+    return rows
+
+
 def pair_rows(found: dict[str, Any], largest: int = 0) -> Rows:
     """Return the table of pairs, both directions together, largest first; `largest` keeps so many, 0 all."""
     rows = [
