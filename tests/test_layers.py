@@ -10,7 +10,7 @@ import pytest
 import gmd26_md
 
 ROOT = Path(gmd26_md.__file__).parent
-VENDORS = {"schnetpack", "mace", "e3nn", "tblite", "pyscf"}
+VENDORS = {"schnetpack", "mace", "nequip", "e3nn", "tblite", "pyscf"}
 HEAVY = {"torch", *VENDORS}
 
 # room -> rooms that it must not know
