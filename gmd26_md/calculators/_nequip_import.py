@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from pickle import UnpicklingError
 
 import torch
 
@@ -29,7 +30,7 @@ def nequip_imports() -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except ImportError as error:
+        except (ImportError, UnpicklingError) as error:  # an e3nn that is too old is not let load its constants
             raise UserError(
                 f"nequip cannot be imported here ({error}); `bash scripts/all-families.sh` in a checkout makes an "
                 "environment with all families, NequIP among them (docs/environments.md)."
