@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gmd26_md.records import read_records
+from gmd26_md.report.sections import judgement_of
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 
@@ -57,3 +58,32 @@ def test_the_verdicts_at_standard_are_those_of_the_records():
         assert int(said["runs"]) == len(runs)
         assert int(said["seeds"]) == len({r.seed for r in runs})
         assert {name: int(said[name]) for name in heading[4:]} == {name: counted[name] for name in heading[4:]}
+
+
+def test_the_judgements_of_relaxations_are_those_of_the_records():
+    page = (RESULTS / "duplication-evidence.md").read_text(encoding="utf-8")
+    heading = cells(next(line for line in page.splitlines() if line.startswith("| model | start |")))
+    words = heading[4:9]
+    rows = re.findall(
+        r"^\| [a-z-]+ \| (?:reference|structure|perturbed|rdkit)[a-z-]* \| (?:ID|OOD) \|.*$", page, re.MULTILINE
+    )
+    assert len(rows) == 4 * 4 + 4  # two starts of each model, and two more of SchNet
+    for row in rows:
+        said = dict(zip(heading, cells(row), strict=True))
+        records = read_records(RESULTS / "records" / f"relaxation-{said['model']}.jsonl")
+        mine = [r for r in records if r.settings.get("start") == said["start"] and r.split == said["split"].lower()]
+        counted = Counter(judgement_of(r) for r in mine)
+        assert int(said["relaxations"]) == len(mine)
+        assert {name: int(said[name]) for name in words} == {name: counted[name] for name in words}
+        assert sum(counted.values()) == sum(counted[name] for name in words)
+
+
+def test_what_conserves_is_that_of_the_records():
+    page = (RESULTS / "duplication-evidence.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z-]+) \| (ID|OOD) \| (\d+) of (\d+) \|", page, re.MULTILINE)
+    assert rows
+    for model, split, n, of in rows:
+        mine = [
+            r for r in read_records(RESULTS / "records" / f"conservation-{model}.jsonl") if r.split == split.lower()
+        ]
+        assert (sum(judgement_of(r) == "conserves" for r in mine), len(mine)) == (int(n), int(of))
