@@ -29,7 +29,7 @@ from gmd26_md.protocols.subject import Subject, open_subject
 
 ROOT = Path(__file__).resolve().parent.parent
 MOLECULES = ("ethanoic acid", "hexanoic acid", "tridecanoic acid", "propanedioic acid", "octanedioic acid")
-PROTOCOLS = ("stability", "static-errors", "relaxation", "conservation", "scan")
+PROTOCOLS = ("stability", "static-errors", "relaxation", "conservation", "scan", "distributions")
 
 
 @dataclass(frozen=True)
