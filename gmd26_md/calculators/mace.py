@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
+from gmd26_md.calculators._rebuilt import reduced
 from gmd26_md.calculators.batch import Batch
 from gmd26_md.models.mace_forward import MACEForward, is_plain
 
@@ -105,8 +106,7 @@ class MACENetwork(nn.Module):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what pickling and copying need to build the same network again."""
-        weights = {name: (weight.detach(), weight.requires_grad) for name, weight in self.named_parameters()}
-        return _rebuilt, (self.hyperparameters, self.elements, weights, self.training)
+        return reduced(self)
 
 
 def element_index(elements: tuple[int, ...]) -> Tensor:
@@ -139,21 +139,6 @@ def vendor_graph(batch: Batch, species: Tensor, n_elements: int, head: int = 0) 
         "ptr": torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
         "head": counts.new_full((batch.n_systems,), head),
     }
-
-
-def _rebuilt(
-    hyperparameters: dict[str, Any], elements: tuple[int, ...], weights: dict[str, tuple[Tensor, bool]], training: bool
-) -> MACENetwork:
-    """Return a network with these weights, in their precision and on their device; no random number is drawn."""
-    with torch.random.fork_rng(devices=[]):
-        network = MACENetwork(hyperparameters, elements)
-    one = next(iter(weights.values()))[0]
-    network.to(device=one.device, dtype=one.dtype)
-    for name, weight in network.named_parameters():
-        values, learns = weights[name]
-        weight.data.copy_(values)
-        weight.requires_grad_(learns)
-    return network.train(training)
 
 
 def _vendor_module(values: Mapping[str, Any], elements: tuple[int, ...]) -> nn.Module:

@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 from torch import Tensor, nn
 
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
+from gmd26_md.calculators._rebuilt import reduced
 from gmd26_md.calculators.batch import Batch
 from gmd26_md.errors import UserError
 
@@ -94,8 +95,7 @@ class NequIPNetwork(nn.Module):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what pickling and copying need to build the same network again."""
-        weights = {name: (weight.detach(), weight.requires_grad) for name, weight in self.named_parameters()}
-        return _rebuilt, (self.hyperparameters, self.elements, weights, self.training)
+        return reduced(self)
 
     def _apply(self, *args: Any, **kwargs: Any) -> NequIPNetwork:
         """Cast and move (a hook of torch); nequip's modules keep beside their weights the precision to answer in."""
@@ -106,21 +106,6 @@ class NequIPNetwork(nn.Module):
                 if hasattr(module, name):
                     setattr(module, name, dtype)
         return self
-
-
-def _rebuilt(
-    hyperparameters: dict[str, Any], elements: tuple[int, ...], weights: dict[str, tuple[Tensor, bool]], training: bool
-) -> NequIPNetwork:
-    """Return a network with these weights, in their precision and on their device; no random number is drawn."""
-    with torch.random.fork_rng(devices=[]):
-        network = NequIPNetwork(hyperparameters, elements)
-    one = next(iter(weights.values()))[0]
-    network.to(device=one.device, dtype=one.dtype)
-    for name, weight in network.named_parameters():
-        values, learns = weights[name]
-        weight.data.copy_(values)
-        weight.requires_grad_(learns)
-    return network.train(training)
 
 
 def _checked(hyperparameters: Mapping[str, Any], n_elements: int) -> dict[str, Any]:
