@@ -1,5 +1,6 @@
 """The figures in docs/results are those of the records beside them."""
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -87,3 +88,19 @@ def test_what_conserves_is_that_of_the_records():
             r for r in read_records(RESULTS / "records" / f"conservation-{model}.jsonl") if r.split == split.lower()
         ]
         assert (sum(judgement_of(r) == "conserves" for r in mine), len(mine)) == (int(n), int(of))
+
+
+def test_the_warnings_of_the_committee_are_those_of_its_file():
+    page = (RESULTS / "duplication-evidence.md").read_text(encoding="utf-8")
+    warned = json.loads((RESULTS / "records" / "committee-schnet.json").read_text(encoding="utf-8"))["warnings"]
+    said = {row[0]: row[1:] for line in page.splitlines() if line.startswith("| ") and len(row := cells(line)) == 3}
+    for n, split in enumerate(("id", "ood")):
+        failure, wrong = warned[split]["failure"], warned[split]["error_of_committee"]
+        n_failed = failure["n_before"] + failure["n_with_it"] + failure["n_late"] + failure["n_never"]
+        n_wrong = wrong["n_before"] + wrong["n_with_it"] + wrong["n_late"] + wrong["n_never"]
+        assert said["failed runs warned of before"][n] == f"{failure['n_before']} of {n_failed}"
+        assert float(said["median lead, ps"][n]) == pytest.approx(failure["lead_median_ps"], abs=0.051)  # one digit
+        assert said["false alarms of failure"][n] == f"{failure['n_false_alarm']} of {failure['n_runs'] - n_failed}"
+        early = wrong["n_before"] + wrong["n_with_it"]
+        assert said["runs with a wrong mean, warned of before or with it"][n] == f"{early} of {n_wrong}"
+        assert said["false alarms of wrongness"][n] == f"{wrong['n_false_alarm']} of {wrong['n_runs'] - n_wrong}"
