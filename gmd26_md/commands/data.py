@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,11 @@ def command() -> None:
 
 
 @command.command(short_help="Sample and label what a task needs.")
-@click.option("--task", required=True, help="Every molecule that this task needs; see 'gmd26-md tasks'.")
-@click.option("--split", type=click.Choice(["all", "train", "ood"]), default="all", show_default=True)
+@click.option("--task", help="Every molecule that this task needs; see 'gmd26-md tasks'.")
+@click.option("--all", "everything", is_flag=True, help="All ten families, which every task of the benchmark uses.")
+@click.option(
+    "--split", type=click.Choice(["all", "train", "ood"]), default="all", show_default=True, help="Of --task."
+)
 @click.option("--reference", default="gfn2-xtb", show_default=True, help="Level of theory.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
 @click.option("--temperature-K", type=POSITIVE, default=500.0, show_default=True, help="Of the Langevin thermostat.")
@@ -35,9 +39,11 @@ def command() -> None:
 @click.option("--n-secondary", type=AT_LEAST_ONE, default=500, show_default=True, help="Secondary frames.")
 @click.option("--seed", type=COUNT, default=26, show_default=True)
 @click.option("--workers", type=AT_LEAST_ONE, default=None, show_default="all cores", help="Worker processes.")
+@click.option("--dry-run", is_flag=True, help="Say what it would cost, and make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def generate(
-    task: str,
+    task: str | None,
+    everything: bool,
     split: str,
     reference: str,
     out: Path,
@@ -49,24 +55,38 @@ def generate(
     n_secondary: int,
     seed: int,
     workers: int | None,
+    dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Sample and label the primary and the secondary trajectory of every molecule of a task.
+    """Sample and label the primary and the secondary trajectory of every molecule of a task, or of all tasks.
 
     What is finished is never computed again; stop it at will and run the same command to go on.
     """
     from gmd26_md import tasks
     from gmd26_md.commands.progress import generation_bar
+    from gmd26_md.datasets.estimate import estimate
     from gmd26_md.datasets.generate import generate as make
     from gmd26_md.datasets.sample import SamplingSettings
     from gmd26_md.errors import UserError, unknown_name
+    from gmd26_md.molecules import all_molecules
 
-    asked = tasks.get(task)
+    if (task is None) != everything:
+        raise UserError("give either --task with a name of 'gmd26-md tasks', or --all.")
+    if everything and split != "all":
+        raise UserError(
+            f"--split {split} is of a task, and --all is every molecule; give --task, or leave --split out."
+        )
+    asked = [tasks.get(name) for name in ([task] if task else tasks.TASKS)]
     if interval_fs < timestep_fs:
         raise UserError(f"--interval-fs {interval_fs:g} is shorter than --timestep-fs {timestep_fs:g}; make it longer.")
     if reference != "gfn2-xtb":
         raise unknown_name("reference", reference, ["gfn2-xtb"])
-    chosen = {"all": asked.molecules, "train": asked.train, "ood": asked.ood}[split]
+    chosen = (
+        all_molecules()
+        if everything
+        else {"all": asked[0].molecules, "train": asked[0].train, "ood": asked[0].ood}[split]
+    )
+    n_workers = workers or os.cpu_count() or 1
     settings = SamplingSettings(
         temperature_K=temperature_k,
         timestep_fs=timestep_fs,
@@ -76,25 +96,33 @@ def generate(
         n_secondary=n_secondary,
         seed=seed,
     )
+    price = estimate(chosen, out, reference, settings, n_workers)
+    click.echo(price.words, err=as_json or not dry_run)
+    if dry_run:
+        if as_json:
+            click.echo(json.dumps(asdict(price), indent=1))
+        return 0
     with generation_bar() as show:
         statuses = make(
             chosen,
             out,
             level=reference,
             settings=settings,
-            n_workers=workers or os.cpu_count() or 1,
+            n_workers=n_workers,
             command=_this_command(),
             on_progress=show,
         )
     failed = {slug: found for slug, found in statuses.items() if "failed" in found.values()}
-    rank = _rank_report(asked)
+    ranks = {one.name: _rank_report(one) for one in asked}
     if as_json:
+        rank = ranks if everything else ranks[asked[0].name]
         click.echo(json.dumps({"molecules": statuses, "composition": rank}, indent=1))
     else:
         click.echo(f"{len(statuses) - len(failed)} of {len(statuses)} molecules are whole in {out / reference}.")
         for slug in failed:
             click.echo(f"failed: {slug}; the reason is in {out / reference / slug / 'provenance.json'}")
-        click.echo(rank["words"])
+        for rank in ranks.values():
+            click.echo(rank["words"])
     return 1 if failed else 0
 
 
