@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,14 @@ class Trajectory:
         return f'{line} trajectory_info="_JSON {text}"'
 
     @classmethod
-    def read(cls, path: Path | str) -> Trajectory:
+    def read(cls, path: Path | str, choose: Callable[[Floats], Ints] | None = None) -> Trajectory:
         """Return the trajectory that `write` wrote.
+
+        Parameters
+        ----------
+        choose
+            Given the time of every frame, (n_frames,) fs, returns which frames to read, ascending: a few frames of a
+            long file in a fraction of the time.
 
         Raises
         ------
@@ -152,9 +159,22 @@ class Trajectory:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read trajectory {path}: {error}. Give an extended-XYZ file of ours.") from error
         try:
-            return _parsed(lines)
+            return _parsed(lines if choose is None else _lines_of(lines, choose))
         except (ValueError, KeyError, IndexError, AttributeError) as error:
             raise UserError(f"{path} is no whole trajectory of ours: {error}. Run it again, or delete it.") from error
+
+
+def _lines_of(lines: list[str], choose: Callable[[Floats], Ints]) -> list[str]:
+    """Return the lines of some frames, with the info of the first frame."""
+    stride = int(lines[0]) + 2
+    if len(lines) % stride:
+        raise ValueError(f"it ends inside a frame ({len(lines)} lines, {stride} a frame)")
+    times = np.array([float(dict(_NUMBER.findall(comment))["time_fs"]) for comment in lines[1::stride]])
+    chosen = [lines[stride * i : stride * (i + 1)] for i in choose(times).tolist()]
+    info = _INFO.search(lines[1])
+    if info is not None and not _INFO.search(chosen[0][1]):
+        chosen[0][1] += info.group(0)
+    return [line for frame in chosen for line in frame]
 
 
 def _parsed(lines: list[str]) -> Trajectory:

@@ -158,6 +158,13 @@ def test_a_part_has_the_chosen_frames():
     np.testing.assert_array_equal(part.forces, run.forces[[1, 3]])
 
 
+def test_a_few_frames_of_a_file_are_read_as_they_are_there(tmp_path):
+    whole = ethanol_run(5, info={"who": "ethanol"})
+    whole.write(tmp_path / "run.extxyz")
+    some = Trajectory.read(tmp_path / "run.extxyz", lambda times: np.flatnonzero(times > times[1]))
+    assert_same(some, Trajectory.read(tmp_path / "run.extxyz").part(np.array([2, 3, 4])))
+
+
 def test_kinetic_energy_is_that_of_ase():
     run = ethanol_run()
     for index, energy in enumerate(kinetic_energy(run)):
