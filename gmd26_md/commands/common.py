@@ -306,7 +306,8 @@ def finish(asked: Asked, question: Question, folder: RunFolder) -> dict[str, Any
     from gmd26_md.report.summary import summarise
     from gmd26_md.report.tables import render
 
-    summary = summarise(folder.records(), folder.static_tables(), _composition(question))
+    about = {"level_of_theory": question.subject.level_of_theory, "training": dict(question.subject.training)}
+    summary = summarise(folder.records(), folder.static_tables(), _composition(question)) | about
     folder.write_summary(summary, render(summary))
     if asked.as_json:
         click.echo(strict_json.dumps(summary))

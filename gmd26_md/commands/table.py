@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,69 @@ import click
 
 
 @click.command(short_help="Several run folders as one table, a row a model.")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN ...]")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv.")
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
+@click.option("--task", default=None, help="The paper's table of this task, ours beside the published, and findings.")
+@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv; latex with --task.")
 @click.option("--published/--no-published", default=True, show_default=True, help="Add the published rows of the task.")
-def command(runs: tuple[Path, ...], form: str, published: bool) -> None:
+@click.option("--findings/--no-findings", "with_findings", default=True, show_default=True, help="With --task.")
+def command(runs: tuple[Path, ...], task: str | None, form: str, published: bool, with_findings: bool) -> None:
     """Put models side by side: static errors ID and OOD, energies with and without the offset, alive, faithful, drift.
 
-    RUN is a run folder, or a summary.json. Folders of one model share a row.
+    RUN is a run folder, or a summary.json; folders of one model share a row. With --task it is the paper's table: its
+    columns, our rows beside the published ones, and each published finding: confirmed, not confirmed, not tested.
+    Without RUN, every run folder under runs/ is taken; with --task those of other tasks serve the findings.
     """
-    from gmd26_md.errors import unknown_name
-    from gmd26_md.report.comparison import FORMATS, compare, written
+    from gmd26_md.errors import UserError, unknown_name
+    from gmd26_md.report import comparison, paper_table
 
-    if form not in FORMATS:
-        raise unknown_name("format", form, FORMATS)
-    rows = compare([_summary(run) for run in runs], published=published)
-    click.echo(written(rows, form), nl=False)
+    formats = comparison.FORMATS if task is None else paper_table.FORMATS
+    if form not in formats:
+        if form == "latex":
+            raise UserError("--format latex is the paper's table, which is one of a task; name it with --task.")
+        raise unknown_name("format", form, formats)
+    found = [summary_of(run) for run in runs] if runs else _under(Path("runs"))
+    if not found and task is None:
+        raise UserError("runs/ holds no finished run folder; name some, or run a protocol first.")
+    if task is None:
+        click.echo(comparison.written(comparison.compare(found, published=published), form), nl=False)
+    else:
+        click.echo(paper(task, found, form, published=published, with_findings=with_findings), nl=False)
 
 
-def _summary(run: Path) -> dict[str, Any]:
+def paper(task: str, summaries: Sequence[dict[str, Any]], form: str, *, published: bool, with_findings: bool) -> str:
+    """Return the paper's table of a task and the findings, as one text.
+
+    Raises
+    ------
+    UserError
+        For an unknown task, or one with neither published rows nor a summary of ours.
+    """
+    from rich.console import Console
+
+    from gmd26_md import tasks
+    from gmd26_md.errors import UserError
+    from gmd26_md.report.findings import findings
+    from gmd26_md.report.findings_table import findings_written
+    from gmd26_md.report.paper_table import paper_rows, paper_written
+    from gmd26_md.report.static_results import measured
+
+    width = max(Console().width, 80)
+    name = tasks.get(task).name
+    models = measured(summaries)
+    rows = [row for row in paper_rows(name, models) if published or not (row.published or not row.errors)]
+    if not rows:
+        raise UserError(
+            f"no run folder has static errors of {name}, ID and OOD, and none are published; make them with "
+            f"'gmd26-md static-errors --task {name}'."
+        )
+    levels = sorted({m.level_of_theory for m in models if m.task == name and m.level_of_theory})
+    text = paper_written(rows, form, task=name, level_of_theory=", ".join(levels), width=width)
+    if with_findings:
+        text += "\n" + findings_written(findings(models), form, width=width)
+    return text
+
+
+def summary_of(run: Path) -> dict[str, Any]:
     """Return the summary of a run folder, or of a summary file itself."""
     from gmd26_md import strict_json
     from gmd26_md.errors import UserError
@@ -44,3 +90,9 @@ def _summary(run: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not {"splits", "model", "model_sha256", "family", "task"} <= set(found):
         raise UserError(f"{path} is no summary of a run; give a run folder.")
     return found
+
+
+def _under(folder: Path) -> list[dict[str, Any]]:
+    """Return the summaries of the run folders under a folder, in the order of their names."""
+    paths = sorted(folder.glob("**/summary.json"))
+    return [summary_of(path) for path in paths if (path.parent / "run.json").is_file()]

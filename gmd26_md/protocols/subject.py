@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gmd26_md.calculators.vendors.model import VendorModel
 
 ENGINES = ("auto", "batched", "ase")
+_TRAINING = ("steps", "seconds", "stopped_by", "seed", "n_parameters", "n_train_frames")
 _LONGEST_NAME = 100  # characters of a committee's name, which is also that of its run folder
 
 
@@ -57,6 +58,8 @@ class Subject:
         What the hash of a function was made of, else empty; JSON-safe.
     note
         What a user should know of how it is run; a line, or empty.
+    training
+        What its checkpoint says of the training: steps, seconds, numbers of frames and parameters, seed; else empty.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Subject:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_subject(
@@ -173,8 +177,14 @@ def _open_file(
         level_of_theory=opened.level_of_theory, elements=frozenset(opened.elements), device=str(place),
         dtype=dtype, engine="ase" if engine == "ase" else "batched", provider=provider,
         folder=Path(model).resolve().parent, path=Path(model).resolve(),
-        trust_pickle=trust_pickle, arguments=arguments, note=_note(Path(model), opened),
+        trust_pickle=trust_pickle, arguments=arguments, note=_note(Path(model), opened), training=_training(opened),
     )  # fmt: skip
+
+
+def _training(opened: Checkpoint | VendorModel) -> dict[str, Any]:
+    """Return what a checkpoint of ours says of its training, a few plain numbers."""
+    known = getattr(opened, "training", {})
+    return {name: known[name] for name in _TRAINING if isinstance(known.get(name), int | float | str)}
 
 
 def _family(opened: Checkpoint | VendorModel) -> str:

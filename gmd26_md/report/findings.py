@@ -1,0 +1,214 @@
+"""The published findings, each held against our static errors: confirmed, not confirmed, or not tested.
+
+Every finding is asked of each family for itself and then counted: it is confirmed where it holds in more than half of
+the families that can speak, and a family for which the answer is within the noise (1.96 standard errors) does not
+count as one in which it holds. Thresholds are ours where the public text gives none, and stand in the words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gmd26_md.report.published import NAMES
+from gmd26_md.report.significance import all_of, at_least, less, mean_of
+from gmd26_md.report.static_results import Measured, Value
+
+Status = Literal["confirmed", "not confirmed", "not tested"]
+_FORCES, _COSINE, _MAGNITUDE = "force_mae_eV_per_A", "force_cosine", "force_magnitude_mae_eV_per_A"
+_TENFOLD = 10.0
+_FAILS = 2.0  # an OOD error of twice the ID error or more
+_PUBLISHED_LEAST_COSINE = 0.94  # of the seven published models, out of distribution
+_EXTRAPOLATING = ("fusion", "duplication", "combination")
+_ON_FRAGMENT_BONDS = "0"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A published finding and what came of it here."""
+
+    statement: str
+    status: Status
+    figure: str
+
+
+Errors = dict[str, dict[str, list[Measured]]]
+"""Models by task, then by family."""
+
+
+def findings(models: Sequence[Measured]) -> list[Finding]:
+    """Return every published finding with its status and our figure, whatever the tasks that were run."""
+    by_task: Errors = {}
+    for one in models:
+        by_task.setdefault(one.task, {}).setdefault(one.family, []).append(one)
+    return [Finding(statement, *test(by_task)) for statement, test in _FINDINGS]
+
+
+def _growth(tasks: Errors) -> tuple[Status, str]:
+    answers = [at_least(_ratio(group, _FORCES), _TENFOLD) for _, _, group in _each(tasks)]
+    ratios = [_ratio(group, _FORCES).value for _, _, group in _each(tasks)]
+    return _counted(answers, "force MAE OOD/ID", _range(ratios))
+
+
+def _chain_extension(tasks: Errors) -> tuple[Status, str]:
+    answers, words = [], []
+    for family, group in tasks.get("chain-extension", {}).items():
+        easy = _ratio(group, _FORCES)
+        others = {t: _ratio(tasks[t][family], _FORCES) for t in _EXTRAPOLATING if family in tasks.get(t, {})}
+        if not others:
+            continue
+        answers.append(all_of([less(easy, other) for other in others.values()]))
+        words.append(f"{_name(family)} {_number(easy)}; " + ", ".join(f"{t} {_number(v)}" for t, v in others.items()))
+    missing = "needs a family trained on chain-extension and on fusion, duplication or combination"
+    return _counted(answers, "OOD/ID of chain-extension against the others", " | ".join(words), missing=missing)
+
+
+def _directions(tasks: Errors) -> tuple[Status, str]:
+    answers, cosines, growth = [], [], []
+    for _, _, group in _each(tasks):
+        cosine, ratio = mean_of([m.errors[_COSINE][1] for m in group if _COSINE in m.errors]), _ratio(group, _MAGNITUDE)
+        answers.append(all_of([at_least(cosine, _PUBLISHED_LEAST_COSINE), at_least(ratio, _FAILS)]))
+        cosines.append(cosine.value)
+        growth.append(ratio.value)
+    words = f"cosine OOD {_range(cosines, 3)} (0.94 or more asked), magnitude MAE OOD/ID {_range(growth)} (2 or more)"
+    return _counted(answers, words, "")
+
+
+def _on_the_fragment(tasks: Errors) -> tuple[Status, str]:
+    answers, words = [], []
+    for task, family, group in _each(tasks):
+        pairs = [_near_and_far(m) for m in group]
+        known = [pair for pair in pairs if pair is not None]
+        if known:
+            near, far = mean_of([pair[0] for pair in known]), mean_of([pair[1] for pair in known])
+            answers.append(less(far, near))
+            words.append(f"{_name(family)} on {task} {near.value:.4f} against {far.value:.4f}")
+    missing = "needs static errors by bonds from the functional groups; run static-errors with this version"
+    figure = "OOD force MAE in eV/Å on the groups and elsewhere: " + " | ".join(words)
+    return _counted(answers, figure, "", missing=missing)
+
+
+def _near_and_far(model: Measured) -> tuple[Value, Value] | None:
+    """Return the OOD force MAE on the functional groups and the plain mean over the other distances."""
+    rows = {
+        str(row["key"]): Value(float(row[_FORCES]["value"]), float(row[_FORCES]["standard_error"]))
+        for row in model.breakdown.get("ood", {}).get("bonds", [])
+        if _FORCES in row
+    }
+    others = [value for key, value in rows.items() if key != _ON_FRAGMENT_BONDS]
+    if _ON_FRAGMENT_BONDS not in rows or not others:
+        return None
+    return rows[_ON_FRAGMENT_BONDS], mean_of(others)
+
+
+def _fission(tasks: Errors) -> tuple[Status, str]:
+    answers, words = [], []
+    for family in sorted(set(tasks.get("fission", {})) & set(tasks.get("fusion", {}))):
+        back, forth = (_ratio(tasks[t][family], _FORCES) for t in ("fission", "fusion"))
+        answers.append(all_of([at_least(back, _FAILS), at_least(forth, _FAILS)]))
+        words.append(f"{_name(family)} {_number(back)} and {_number(forth)}")
+    missing = "needs a family's models of duplication run on fission, and the family trained on fusion"
+    return _counted(
+        answers, "OOD/ID of fission and fusion, 2 or more asked of both", " | ".join(words), missing=missing
+    )
+
+
+def _hint(task: str, helps: bool) -> Callable[[Errors], tuple[Status, str]]:
+    def test(tasks: Errors) -> tuple[Status, str]:
+        answers, words = [], []
+        for family in sorted(set(tasks.get(task, {})) & set(tasks.get(f"{task}-hinted", {}))):
+            plain, hinted = (_ood(tasks[t][family]) for t in (task, f"{task}-hinted"))
+            answers.append(less(hinted, plain) if helps else _unhelped(hinted, plain))
+            words.append(f"{_name(family)} {plain.value:.4f} to {hinted.value:.4f}")
+        missing = f"needs a family trained on {task} and on {task}-hinted"
+        return _counted(answers, "OOD force MAE, eV/Å, without and with the hint", " | ".join(words), missing=missing)
+
+    return test
+
+
+def _pretrained(tasks: Errors) -> tuple[Status, str]:
+    answers, words = [], []
+    for task, families in tasks.items():
+        small = [m for m in families.get("mace", []) if m.training]
+        large = [m for group in families.values() for m in group if not m.training and m.family not in NAMES]
+        if not (small and large):
+            continue
+        ours = _ood(small)
+        answers += [less(ours, _ood([m])) for m in large]
+        words += [f"{m.model} {_ood([m]).value:.4f} against MACE {ours.value:.4f} on {task}" for m in large]
+    missing = "needs a pre-trained model's static errors, and MACE trained on the same task"
+    return _counted(answers, "OOD force MAE, eV/Å", " | ".join(words), missing=missing, of="pre-trained models")
+
+
+def _deepset_moe(tasks: Errors) -> tuple[Status, str]:
+    answers, words = [], []
+    for task, families in tasks.items():
+        others = [_ratio(group, _FORCES) for name, group in families.items() if name != "deepset-moe"]
+        if "deepset-moe" not in families or not others:
+            continue
+        own = _ratio(families["deepset-moe"], _FORCES)
+        median = sorted(others, key=lambda v: v.value)[len(others) // 2]
+        answers.append(less(own, median))
+        words.append(f"{task} {_number(own)} against {_number(median)}")
+    missing = "needs DeepSet-MoE and another family on one task"
+    figure = "its OOD/ID against the median of the others: " + " | ".join(words)
+    return _counted(answers, figure, "", missing=missing, of="tasks")
+
+
+_FINDINGS: tuple[tuple[str, Callable[[Errors], tuple[Status, str]]], ...] = (
+    ("errors grow ten- to a thousandfold out of distribution", _growth),
+    ("chain extension is comparatively easy", _chain_extension),
+    ("force directions survive, the magnitudes fail", _directions),
+    ("errors sit on the atoms of the new fragment", _on_the_fragment),
+    ("fission fails as fusion does", _fission),
+    ("coverage hints fix chain extension", _hint("chain-extension", helps=True)),
+    ("coverage hints do nothing for fusion", _hint("fusion", helps=False)),
+    ("large pre-trained models do not beat a small MACE trained on the task", _pretrained),
+    ("DeepSet-MoE stays close to its ID level out of distribution", _deepset_moe),
+)
+
+
+def _each(tasks: Errors) -> list[tuple[str, str, list[Measured]]]:
+    return [(task, family, group) for task, families in tasks.items() for family, group in families.items()]
+
+
+def _ratio(group: Sequence[Measured], metric: str) -> Value:
+    return mean_of([m.ratio(metric) for m in group])
+
+
+def _ood(group: Sequence[Measured]) -> Value:
+    return mean_of([m.errors[_FORCES][1] for m in group if _FORCES in m.errors])
+
+
+def _unhelped(hinted: Value, plain: Value) -> bool:
+    """Tell whether the hint did not help: no difference within the noise is the very claim."""
+    return math.isfinite(hinted.value - plain.value) and less(hinted, plain) is not True
+
+
+def _counted(
+    answers: Sequence[bool | None], what: str, figures: str, *, missing: str = "", of: str = "families and tasks"
+) -> tuple[Status, str]:
+    if not answers:
+        return "not tested", missing or "needs static errors, ID and OOD"
+    holds, open_ = sum(answer is True for answer in answers), sum(answer is None for answer in answers)
+    counts = f"holds in {holds} of {len(answers)} {of}" + (f", {open_} within the noise" if open_ else "")
+    words = "; ".join(part for part in (counts, f"{what}: {figures}" if figures else what) if part)
+    return ("confirmed" if 2 * holds > len(answers) else "not confirmed"), words
+
+
+def _range(values: Sequence[float], digits: int = 1) -> str:
+    finite = [v for v in values if math.isfinite(v)]
+    if not finite:
+        return "not finite"
+    low, high = min(finite), max(finite)
+    return f"{low:.{digits}f}" if len(finite) == 1 else f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def _number(found: Value) -> str:
+    return f"{found.value:.1f} ± {found.standard_error:.1f}"
+
+
+def _name(family: str) -> str:
+    return NAMES.get(family, family)
