@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import dataloader
 
 from gmd26_md.calculators.batch import Batch
+from gmd26_md.calculators.latent import inputs_of
 from gmd26_md.calculators.side_effects import contained
 from gmd26_md.models.painn_forward import painn_features
 from gmd26_md.models.schnet_forward import schnet_features
@@ -105,6 +106,14 @@ def with_atomwise(representation: nn.Module, n_atom_basis: int) -> AtomicEnergie
         n_in=n_atom_basis, output_key="energy", per_atom_output_key="atom_energy", aggregation_mode=None
     )
     return AtomicEnergies(representation, atomwise)
+
+
+def scalar_features(network: nn.Module, batch: Batch) -> Tensor:
+    """Return what the output network is given of each atom, (n_atoms, n_atom_basis)."""
+    with inputs_of([cast(AtomicEnergies, network).atomwise]) as seen:
+        network(batch)
+    features: Tensor = seen[0]["scalar_representation"]
+    return features
 
 
 def activation(name: str) -> Any:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
+from gmd26_md.calculators.batch import Batch
+from gmd26_md.calculators.latent import inputs_of
 from gmd26_md.errors import UserError
 from gmd26_md.models.deepset_moe import DeepSetMoE
 from gmd26_md.models.directions import MAX_DEGREE
+from gmd26_md.models.radial import cutoff_envelope
 
 # Directions (max_degree, n_products, n_triples) need aggregation "sum" and decoder "mlp"; elsewhere they are not used.
 DEFAULTS: dict[str, Any] = {
@@ -57,3 +61,26 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     if shells != sorted(set(shells)):
         raise UserError(f"deepset-moe shell_boundaries are {shells}; they must be ascending, in Å.")
     return DeepSetMoE(values, checked_elements(elements))
+
+
+def features(network: nn.Module, batch: Batch) -> Tensor:
+    """Return what the decoder's last layer is given of each atom, (n_atoms, n): see `calculators.latent`.
+
+    Where the decoder acts on pairs, the sum over an atom's pairs; where there is none, the energies that each shell's
+    experts sum up over the neighbours of each element.
+    """
+    model, (centre, neighbour) = cast(DeepSetMoE, network), batch.pairs
+    if model.decoder is None:
+        shares = cast(Tensor, model.contributions(batch).expert_energy)  # (n_pairs, n_shells)
+        n_elements = len(model.self_energy)
+        which = centre * n_elements + model.element_index[batch.numbers[neighbour]]
+        sums = shares.new_zeros(len(batch.numbers) * n_elements, shares.shape[1]).index_add(0, which, shares)
+        return sums.view(len(batch.numbers), -1)
+    with inputs_of([model.decoder.last]) as seen:
+        model(batch)
+    if not model.per_pair:
+        atoms: Tensor = seen[0]
+        return atoms
+    distance = torch.linalg.vector_norm(batch.pair_vectors(), dim=1)
+    weighted = seen[0] * cutoff_envelope(distance, model.cutoff)[:, None]  # as the pairs' energies are
+    return weighted.new_zeros(len(batch.numbers), weighted.shape[1]).index_add(0, centre, weighted)

@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
 from gmd26_md.calculators.batch import Batch
+from gmd26_md.calculators.latent import inputs_of
 from gmd26_md.calculators.side_effects import contained
 from gmd26_md.errors import UserError
 from gmd26_md.models.dimenet_basis import SphericalBessel
@@ -58,6 +59,14 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     if heaviest > _HEAVIEST:
         raise UserError(f"dimenet-plus-plus knows elements up to {_HEAVIEST}, not {heaviest}; use another family.")
     return DimeNetPlusPlus(values)
+
+
+def features(network: nn.Module, batch: Batch) -> Tensor:
+    """Return what makes the energies of all blocks, (n_atoms, n): see `calculators.latent`."""
+    blocks: Any = cast(DimeNetPlusPlus, network).output_blocks
+    with inputs_of([block.lin for block in blocks]) as seen:
+        network(batch)
+    return torch.cat(seen, dim=1)
 
 
 class DimeNetPlusPlus(nn.Module):

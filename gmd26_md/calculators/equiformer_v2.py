@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from gmd26_md.calculators._hyperparameters import checked_elements, merged
+from gmd26_md.calculators.batch import Batch
+from gmd26_md.calculators.latent import inputs_of
 from gmd26_md.errors import UserError
 from gmd26_md.models.equiformer import EquiformerV2
 
@@ -53,6 +55,14 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     for name, least in (("edge_grid", 2 * mmax + 1), ("node_grid", 2 * lmax + 1)):
         _check_grid(name, list(values[name]), lmax + 1, least)
     return EquiformerV2(values, checked_elements(elements))
+
+
+def features(network: nn.Module, batch: Batch) -> Tensor:
+    """Return the scalars that the energy is made of, (n_atoms, sphere_channels): see `calculators.latent`."""
+    with inputs_of([cast(EquiformerV2, network).energy]) as seen:
+        network(batch)
+    scalars: Tensor = seen[0][:, 0]
+    return scalars
 
 
 def _check_grid(name: str, grid: list[Any], latitudes: int, longitudes: int) -> None:

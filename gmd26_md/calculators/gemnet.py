@@ -6,14 +6,15 @@ The architecture is in `models.gemnet`; small defaults, the paper's values are i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
 from gmd26_md.calculators.batch import Batch, Layout
+from gmd26_md.calculators.latent import inputs_of
 from gmd26_md.models.gemnet import GemNetT
 from gmd26_md.models.gemnet_layers import fit_scales
 
@@ -57,6 +58,14 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     gemnet = GemNetT(values, known)
     fit_scales(gemnet, _example(known, float(values["cutoff"])))
     return gemnet
+
+
+def features(network: nn.Module, batch: Batch) -> Tensor:
+    """Return what makes the energies of all blocks, (n_atoms, n): see `calculators.latent`."""
+    outputs: Any = cast(GemNetT, network).outputs
+    with inputs_of([output.energy for output in outputs]) as seen:
+        network(batch)
+    return torch.cat(seen, dim=1)
 
 
 def _example(elements: tuple[int, ...], cutoff: float) -> Batch:

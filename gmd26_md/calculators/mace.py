@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
 from gmd26_md.calculators._rebuilt import reduced
 from gmd26_md.calculators.batch import Batch
+from gmd26_md.calculators.latent import inputs_of
 from gmd26_md.models.mace_forward import MACEForward, is_plain
 
 PACKAGES = ("mace-torch", "e3nn")
@@ -66,6 +67,23 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
         one_of(f"mace {name}", values[name], allowed)
     known = checked_elements(elements)
     return MACENetwork(values, known)
+
+
+def features(network: nn.Module, batch: Batch) -> Tensor:
+    """Return the scalars among what the readouts are given of each atom, (n_atoms, n): see `calculators.latent`.
+
+    By mace-torch's own road, in which the readouts are called.
+    """
+    mace = cast(MACENetwork, network)
+    readouts: Any = mace.vendor.readouts
+    with inputs_of(readouts) as seen:
+        mace.vendor_forward(batch)
+    found = []
+    for readout, given in zip(readouts, seen, strict=True):
+        irreps = (readout.linear_1 if hasattr(readout, "linear_1") else readout.linear).irreps_in
+        parts = zip(irreps, irreps.slices(), strict=True)
+        found += [given[:, part] for (_, ir), part in parts if (ir.l, ir.p) == (0, 1)]
+    return torch.cat(found, dim=1)
 
 
 class MACENetwork(nn.Module):

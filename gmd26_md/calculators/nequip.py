@@ -6,7 +6,7 @@ The package wants e3nn 0.6, mace-torch 0.4.4: the two share an environment by `s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from ase.data import chemical_symbols
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
 from gmd26_md.calculators._rebuilt import reduced
 from gmd26_md.calculators.batch import Batch
+from gmd26_md.calculators.latent import inputs_of
 from gmd26_md.errors import UserError
 
 PACKAGES = ("nequip", "e3nn")
@@ -57,6 +58,15 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
     """
     known = checked_elements(elements)
     return NequIPNetwork(_checked(hyperparameters, len(known)), known)
+
+
+def features(network: nn.Module, batch: Batch) -> Tensor:
+    """Return the scalars that the readout is given of each atom, (n_atoms, n): see `calculators.latent`."""
+    vendor: Any = cast(NequIPNetwork, network).vendor
+    with inputs_of([vendor.per_atom_energy_readout]) as seen:
+        network(batch)
+    scalars: Tensor = seen[0]["node_features"]  # the last layer keeps no other degree
+    return scalars
 
 
 class NequIPNetwork(nn.Module):

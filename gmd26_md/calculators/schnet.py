@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gmd26_md.calculators._hyperparameters import checked_elements, merged, one_of
+from gmd26_md.calculators.batch import Batch
 
 PACKAGES = ("schnetpack",)
 
@@ -50,3 +51,10 @@ def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn
         shared_interactions=values["shared_interactions"],
     )
     return with_atomwise(representation, values["n_atom_basis"])
+
+
+def features(network: nn.Module, batch: Batch) -> Tensor:
+    """Return the scalar representation of each atom, (n_atoms, n_atom_basis): see `calculators.latent`."""
+    from gmd26_md.calculators._schnetpack import scalar_features
+
+    return scalar_features(network, batch)
