@@ -179,29 +179,79 @@ def _lines_of(lines: list[str], choose: Callable[[Floats], Ints]) -> list[str]:
 
 def _parsed(lines: list[str]) -> Trajectory:
     """Return the trajectory in the lines of a file."""
+    if not lines:
+        raise ValueError("it is empty")
     n_atoms = int(lines[0])
+    if n_atoms < 1:
+        raise ValueError(f"it begins with {n_atoms} atoms")
     stride = n_atoms + 2
     if len(lines) % stride:
         raise ValueError(f"it ends inside a frame ({len(lines)} lines, {stride} a frame)")
-    if any(int(count) != n_atoms for count in lines[::stride]):
+    if any(count.strip() != lines[0].strip() for count in lines[::stride]):
         raise ValueError("the number of atoms changes")
     comments = lines[1::stride]
     has_momenta = _WITH_MOMENTA in comments[0]
-    if not has_momenta and _WITHOUT_MOMENTA not in comments[0]:
-        raise ValueError(f"its columns are not {_WITH_MOMENTA} or {_WITHOUT_MOMENTA}")
-    rows = [line.split() for start in range(2, len(lines), stride) for line in lines[start : start + n_atoms]]
-    numbers = np.array([atomic_numbers[row[0]] for row in rows[:n_atoms]], dtype=np.int64)
-    values = np.array([row[1:] for row in rows]).astype(np.float64).reshape(len(comments), n_atoms, -1)
-    headers = [dict(_NUMBER.findall(comment)) for comment in comments]
+    columns = _WITH_MOMENTA if has_momenta else _WITHOUT_MOMENTA
+    for frame, comment in enumerate(comments):
+        if columns not in comment:
+            raise ValueError(f"the columns of frame {frame} are not {_WITHOUT_MOMENTA} or {_WITH_MOMENTA}")
+    del lines[::stride], lines[:: stride - 1]  # counts and comments; the atoms stay
+    numbers, values = _atoms(lines, n_atoms, 9 if has_momenta else 6)
     return Trajectory(
         numbers=numbers,
-        time_fs=np.array([float(header["time_fs"]) for header in headers]),
+        time_fs=_numbers_in(comments, "time_fs"),
         positions=values[..., :3],
         velocities=values[..., 3:6] / atomic_masses[numbers][:, None] if has_momenta else None,
-        energies=np.array([float(header["energy"]) for header in headers]),
+        energies=_numbers_in(comments, "energy"),
         forces=values[..., -3:],
         info=_parsed_info(comments[0]),
     )
+
+
+def _numbers_in(comments: list[str], name: str) -> Floats:
+    """Return a number that every frame's comment line states, (n_frames,)."""
+    found = [dict(_NUMBER.findall(comment)).get(name) for comment in comments]
+    if None in found:
+        raise ValueError(f"frame {found.index(None)} has no {name}")
+    return np.array(found, dtype=np.float64)
+
+
+def _atoms(rows: list[str], n_atoms: int, n_columns: int) -> tuple[Ints, Floats]:
+    """Return atomic numbers (n_atoms,) and columns (n_frames, n_atoms, n_columns) of the lines of all atoms.
+
+    numpy's own parser in C: four times as fast as splitting lines in Python, and rounded as Python rounds.
+    """
+    dtype = np.dtype([("symbol", "U3"), ("values", np.float64, (n_columns,))])
+    try:
+        table = np.loadtxt(rows, dtype=dtype, comments=None, ndmin=1)
+        if table.shape != (len(rows),):
+            raise ValueError("a line is empty")
+    except ValueError as error:
+        raise ValueError(_bad_row(rows, n_atoms, n_columns) or str(error)) from error
+    symbols = table["symbol"].reshape(-1, n_atoms)
+    unknown = set(symbols[0].tolist()) - set(chemical_symbols)
+    if unknown:
+        raise ValueError(f"{', '.join(sorted(unknown))} is no element")
+    numbers = np.array([atomic_numbers[symbol] for symbol in symbols[0].tolist()], dtype=np.int64)
+    other = np.flatnonzero((symbols != symbols[0]).any(axis=1))
+    if other.size:
+        raise ValueError(f"frame {other[0]} has other atoms, or another order of them, than frame 0")
+    return numbers, table["values"].reshape(-1, n_atoms, n_columns)
+
+
+def _bad_row(rows: list[str], n_atoms: int, n_columns: int) -> str:
+    """Say which line is no atom with its numbers; empty if all are."""
+    for index, row in enumerate(rows):
+        place = f"frame {index // n_atoms}, atom {index % n_atoms}:"
+        fields = row.split()[1:]
+        if len(fields) != n_columns:
+            return f"{place} want a symbol and {n_columns} numbers, got {row[:60]!r}"
+        for field_ in fields:
+            try:
+                float(field_)
+            except ValueError:
+                return f"{place} {field_[:30]!r} is no number"
+    return ""
 
 
 def _parsed_info(comment: str) -> dict[str, Any]:

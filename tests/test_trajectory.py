@@ -135,6 +135,47 @@ def test_every_torn_file_is_refused_with_its_cure(tmp_path):
             Trajectory.read(path)
 
 
+def exchanged(lines, first, second):
+    lines[first], lines[second] = lines[second], lines[first]
+
+
+# ethanol has 9 atoms, so that frame 1 begins at line 11; its energy is in line 12, its atoms (C C O H ...) are 13 to 21
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda lines: lines.clear(), "it is empty"),
+        (lambda lines: lines.__setitem__(0, "0"), "it begins with 0 atoms"),
+        (lambda lines: lines.__setitem__(11, "8"), "the number of atoms changes"),
+        (lambda lines: lines.__setitem__(12, lines[12].replace(" energy=", " label=")), "frame 1 has no energy"),
+        (lambda lines: lines.__setitem__(12, lines[12].replace("time_fs=", "step=")), "frame 1 has no time_fs"),
+        (lambda lines: lines.__setitem__(12, lines[12].replace(":forces:R:3", "")), "the columns of frame 1 are not"),
+        (lambda lines: lines.__setitem__(14, "C 1 2 3 4 5"), "frame 1, atom 1: want a symbol and 6 numbers, got"),
+        (lambda lines: lines.__setitem__(14, "C 1 2 3 4 5 6 7"), "frame 1, atom 1: want a symbol and 6 numbers, got"),
+        (lambda lines: lines.__setitem__(14, ""), "frame 1, atom 1: want a symbol and 6 numbers, got ''"),
+        (lambda lines: lines.__setitem__(14, "C 1 2 3 4 five 6"), "frame 1, atom 1: 'five' is no number"),
+        (lambda lines: exchanged(lines, 14, 15), "frame 1 has other atoms, or another order of them, than frame 0"),
+        (lambda lines: lines.__setitem__(2, lines[2].replace("C ", "Qq ", 1)), "Qq is no element"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said_with_its_place(tmp_path, harm, words):
+    path = tmp_path / "run.extxyz"
+    ethanol_run(n_frames=2, velocities=False).write(path)
+    lines = path.read_text().splitlines()
+    harm(lines)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(UserError, match=words) as caught:
+        Trajectory.read(path)
+    assert str(caught.value).count("\n") == 0
+
+
+def test_one_atom_in_one_frame_is_a_trajectory(tmp_path):
+    one = np.full((1, 1, 3), 1.0 / 3.0)
+    Trajectory(np.array([2]), np.zeros(1), one, None, np.array([-1e-300]), one * 1e22).write(tmp_path / "he.extxyz")
+    again = Trajectory.read(tmp_path / "he.extxyz")
+    assert (again.positions == one).all()
+    assert (again.forces == one * 1e22).all()
+
+
 def test_a_missing_file_is_a_users_mistake(tmp_path):
     with pytest.raises(UserError, match="cannot read trajectory"):
         Trajectory.read(tmp_path / "none.extxyz")
