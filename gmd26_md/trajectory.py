@@ -200,10 +200,10 @@ def _parsed(lines: list[str]) -> Trajectory:
     return Trajectory(
         numbers=numbers,
         time_fs=_numbers_in(comments, "time_fs"),
-        positions=values[..., :3],
+        positions=np.ascontiguousarray(values[..., :3]),
         velocities=values[..., 3:6] / atomic_masses[numbers][:, None] if has_momenta else None,
         energies=_numbers_in(comments, "energy"),
-        forces=values[..., -3:],
+        forces=np.ascontiguousarray(values[..., -3:]),
         info=_parsed_info(comments[0]),
     )
 
@@ -236,7 +236,8 @@ def _atoms(rows: list[str], n_atoms: int, n_columns: int) -> tuple[Ints, Floats]
     other = np.flatnonzero((symbols != symbols[0]).any(axis=1))
     if other.size:
         raise ValueError(f"frame {other[0]} has other atoms, or another order of them, than frame 0")
-    return numbers, table["values"].reshape(-1, n_atoms, n_columns)
+    # copied: beside the symbols, the numbers lie 60 or 84 bytes apart, which torch does not take
+    return numbers, np.ascontiguousarray(table["values"]).reshape(-1, n_atoms, n_columns)
 
 
 def _bad_row(rows: list[str], n_atoms: int, n_columns: int) -> str:

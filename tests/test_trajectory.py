@@ -40,6 +40,13 @@ def test_what_is_written_is_read_back_exactly(tmp_path):
     np.testing.assert_allclose(again.velocities, run.velocities, rtol=5e-16, atol=0)
 
 
+def test_arrays_that_are_read_are_plain_in_memory_as_torch_needs_them(tmp_path):
+    ethanol_run().write(tmp_path / "run.extxyz")
+    again = Trajectory.read(tmp_path / "run.extxyz")
+    for name in ("positions", "velocities", "forces"):
+        assert getattr(again, name).flags.c_contiguous, name
+
+
 def test_a_trajectory_without_velocities_comes_back_without(tmp_path):
     run = ethanol_run(velocities=False)
     run.write(tmp_path / "run.extxyz")
