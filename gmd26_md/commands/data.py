@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gmd26_md.commands.data_label import label
 from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, NOT_NEGATIVE, POSITIVE
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 @click.group(short_help="Make reference data, and small sets of it.")
 def command() -> None:
     """Make and look at reference data."""
+
+
+command.add_command(label)
 
 
 @command.command(short_help="Sample and label what a task needs.")
@@ -79,6 +83,11 @@ def generate(
     asked = [tasks.get(name) for name in ([task] if task else tasks.TASKS)]
     if interval_fs < timestep_fs:
         raise UserError(f"--interval-fs {interval_fs:g} is shorter than --timestep-fs {timestep_fs:g}; make it longer.")
+    if reference.partition("/")[0] == "pbe-d3bj":
+        raise UserError(
+            f"dynamics with {reference} would take weeks; label frames that gfn2-xtb sampled: "
+            f"gmd26-md data label --reference {reference} --task {task or 'duplication'} --shortest 2."
+        )
     if reference != "gfn2-xtb":
         raise unknown_name("reference", reference, ["gfn2-xtb"])
     chosen = (

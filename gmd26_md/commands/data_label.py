@@ -1,0 +1,121 @@
+"""`gmd26-md data label`: labels of one level of theory for geometries that another one sampled."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, POSITIVE
+
+if TYPE_CHECKING:
+    from gmd26_md.molecules import Molecule
+    from gmd26_md.tasks import Task
+
+
+@click.command(short_help="Label at DFT, say, what a cheaper level sampled.")
+@click.option("--reference", required=True, help="Level of the labels: pbe-d3bj/def2-svp, pbe-d3bj/def2-tzvp, ...")
+@click.option("--sampled-by", default="gfn2-xtb", show_default=True, help="Level that sampled the geometries.")
+@click.option("--task", required=True, help="Whose molecules; see 'gmd26-md tasks'.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this molecule of the task; may be repeated.")
+@click.option("--shortest", type=COUNT, default=0, help="Only so many ID and so many OOD molecules, the smallest.")
+@click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=None, show_default="--data", help="For the labels.")
+@click.option("--n-test", type=COUNT, default=20, show_default=True, help="Held-out frames a molecule, which test.")
+@click.option("--n-primary", type=COUNT, default=0, show_default=True, help="Primary frames, which train.")
+@click.option("--n-secondary", type=COUNT, default=0, show_default=True, help="Of the 100 frames that validate.")
+@click.option("--minimum/--no-minimum", default=True, show_default=True, help="Relax each molecule at the new level.")
+@click.option("--fmax-eV-per-A", type=POSITIVE, default=0.01, show_default=True, help="Force left at the minimum.")
+@click.option("--workers", type=AT_LEAST_ONE, default=None, show_default="all cores", help="One-thread processes.")
+@click.option("--dry-run", is_flag=True, help="Say what it would cost, and make nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def label(
+    reference: str,
+    sampled_by: str,
+    task: str,
+    only: tuple[str, ...],
+    shortest: int,
+    data: Path,
+    out: Path | None,
+    n_test: int,
+    n_primary: int,
+    n_secondary: int,
+    minimum: bool,
+    fmax_ev_per_a: float,
+    workers: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Compute energies and forces at one level of theory for frames that another level's dynamics visited.
+
+    For references that are too dear for dynamics of their own. Each label is kept as it is made: stop it at will and
+    run the same command to go on.
+    """
+    from gmd26_md import tasks
+    from gmd26_md.calculators import families
+    from gmd26_md.commands.progress import bar
+    from gmd26_md.datasets.relabel import cost, relabel
+    from gmd26_md.datasets.relabel_jobs import LabelSettings, open_jobs
+
+    level = families.full_name(reference) if families.is_engine(reference) else reference
+    settings = LabelSettings(level, sampled_by, n_test, n_primary, n_secondary, minimum, fmax_ev_per_a)
+    chosen = _chosen(tasks.get(task), only, shortest)
+    n_workers, target = workers or os.cpu_count() or 1, out or data
+    jobs = open_jobs(chosen, data, target, settings, shlex.join(["gmd26-md", *sys.argv[1:]]))
+    n_labels, n_minima = sum(len(job.missing) for job in jobs), sum(job.source is None for job in jobs)
+    price = cost(jobs, level, n_workers)
+    if price.words:
+        click.echo(price.words, err=True)
+    if dry_run:
+        _say(as_json, {"n_labels": n_labels, "n_minima": n_minima, "seconds": price.seconds}, _left(n_labels, n_minima))
+        return 0
+    with bar(level) as show:
+        made = relabel(jobs, settings, n_workers, show)
+    failed = [f"{s} ({stage})" for s, stages in made.items() for stage, e in stages.items() if e["status"] == "failed"]
+    lost = [
+        f"{s} ({stage}): {len(e['failed_frames'])} frames failed and are left out, the first at "
+        f"{e['failed_frames'][0]['time_fs']:g} fs ({e['failed_frames'][0]['reason']})"
+        for s, stages in made.items()
+        for stage, e in stages.items()
+        if e.get("failed_frames") and e["status"] == "done"
+    ]
+    whole = f"{len(chosen)} molecules have their {level} labels in {target / level}"
+    told = [f"{whole}{f', but for {len(failed)} stages' if failed else ''}.", *lost]
+    told += [f"failed: {what}; the reason is in its provenance.json" for what in failed]
+    _say(as_json, {"molecules": [m.slug for m, _ in chosen], "made": made}, "\n".join(told))
+    return 1 if failed else 0
+
+
+def _chosen(task: Task, only: Sequence[str], shortest: int) -> list[tuple[Molecule, str]]:
+    """Return the molecules that are asked for with their split, the smallest first."""
+    from gmd26_md import molecules
+    from gmd26_md.errors import UserError
+
+    if only and shortest:
+        raise UserError("give either --only or --shortest, not both.")
+    wanted = [molecules.get(name) for name in dict.fromkeys(only)]
+    for m in wanted:
+        if m not in task.molecules:
+            raise UserError(f"{m.name} is not in the task {task.name}; see 'gmd26-md tasks --json' for its molecules.")
+    found = [(m, task.split_of(m)) for m in task.molecules if not wanted or m in wanted]
+    found.sort(key=lambda pair: len(pair[0].atoms()))
+    if shortest:
+        found = [pair for split in ("id", "ood") for pair in [p for p in found if p[1] == split][:shortest]]
+    return found
+
+
+def _left(n_labels: int, n_minima: int) -> str:
+    return (
+        f"To be made: {n_labels} labels and {n_minima} minima." if n_labels or n_minima else "Nothing is left to make."
+    )
+
+
+def _say(as_json: bool, found: dict[str, Any], words: str) -> None:
+    from gmd26_md import strict_json
+
+    click.echo(strict_json.dumps(found) if as_json else words)
