@@ -67,13 +67,21 @@ METRICS: dict[str, Metric] = {
         force_magnitude_mae_eV_per_A="mean absolute error of the length of the force vectors",
         force_mae_relative_ratio="force MAE over the mean absolute reference component",
         force_rmse_relative_ratio="force RMSE over the RMS reference component",
+        force_mae_normalised_ratio="force MAE over the RMS reference component of the molecule",
+        force_rmse_normalised_ratio="force RMSE over the RMS reference component of the molecule",
+        force_angle_deg="mean angle between predicted and reference force vectors",
         energy_mae_eV="mean absolute error of the energy of a molecule, absolute",
         energy_rmse_eV="root-mean-square error of the energy of a molecule, absolute",
         energy_offset_removed_mae_eV="energy MAE after each molecule's mean error is removed",
         energy_offset_removed_rmse_eV="energy RMSE after each molecule's mean error is removed",
     ),
     **_metrics("higher", force_cosine="mean cosine between predicted and reference force vectors"),
-    **_metrics("neither", energy_offset_eV="mean energy error of a molecule: a constant, which dynamics cannot feel"),
+    **_metrics(
+        "neither",
+        energy_offset_eV="mean energy error of a molecule: a constant, which dynamics cannot feel",
+        force_magnitude_bias_ratio="mean of |F| - |F_ref| over that of |F_ref|: positive where forces are too long",
+        force_direction_fraction="share of the squared force error from the direction; 2/3 for errors without one",
+    ),
     # relaxation
     **_metrics("higher", converged_fraction="1 where the relaxation met its force limit, else 0"),
     **_metrics(

@@ -8,6 +8,7 @@ FOLDER/run.json            the question: model, molecules, settings
        labels/             frames of the model's own runs with the reference's energies and forces: training data
        failures/           the last frames on the way to what went wrong, to be labelled
        static/             errors by frame, for pooling
+       static-forces/      the model's forces on reference frames beside the reference's, by atom
        curves/             scans as CSV, a line a point
        at-work/                     the runs at work, while there are some: the engine's state and their frames
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ import numpy as np
 from gmd26_md import strict_json
 from gmd26_md.errors import UserError
 from gmd26_md.files import write_text_whole, written_whole
+from gmd26_md.observables.atom_forces import AtomForces
+from gmd26_md.observables.bonds import BondGraph
 from gmd26_md.records import Record, append_record, read_records
 
 
@@ -70,6 +74,34 @@ class RunFolder:
     def static_tables(self) -> dict[str, np.ndarray]:
         """Return static errors by frame of every molecule that has them."""
         return {p.stem: _table(p) for p in sorted((self.path / "static").glob("*.npy"))}
+
+    def write_forces(self, slug: str, forces: AtomForces) -> None:
+        """Keep a model's forces on a molecule's reference frames, in single precision."""
+        with np.errstate(over="ignore"):  # what single precision cannot hold is infinite, and so no number
+            single = {name: getattr(forces, name).astype(np.float32) for name in ("predicted", "reference")}
+        graph = {name: getattr(forces.graph, name) for name in ("numbers", "bonds", "lengths")}
+        buffer = io.BytesIO()
+        np.savez(buffer, **graph, **single)
+        with written_whole(self.path / "static-forces" / f"{slug}.npz") as aside:
+            aside.write_bytes(buffer.getbuffer())
+
+    def forces_of(self, slug: str) -> AtomForces | None:
+        """Return what `write_forces` kept of a molecule; None where nothing was.
+
+        Raises
+        ------
+        UserError
+            For a file that is damaged.
+        """
+        path = self.path / "static-forces" / f"{slug}.npz"
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                graph = BondGraph(kept["numbers"], kept["bonds"], kept["lengths"])
+                return AtomForces(graph, kept["predicted"], kept["reference"])
+        except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as problem:
+            raise UserError(f"{path} is damaged ({problem}); delete it and give the command again.") from problem
 
     def write_summary(self, summary: dict[str, Any], table: str) -> None:
         """Write the summary for programs and the table for people."""

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from gmd26_md.errors import UserError
+from gmd26_md.observables.atom_forces import AtomForces
+from gmd26_md.observables.bonds import BondGraph
 from gmd26_md.run_folder import open_run_folder
 
 QUESTION = {
@@ -70,3 +72,29 @@ def test_a_damaged_table_of_static_errors_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"x\.npy is damaged"):
         folder.static_tables()
+
+
+def water_forces():
+    graph = BondGraph(np.array([8, 1, 1]), np.array([[0, 1], [0, 2]]), np.array([0.96, 0.96]))
+    reference = np.random.default_rng(0).normal(size=(5, 3, 3))
+    return AtomForces(graph, 1.1 * reference, reference)
+
+
+def test_forces_by_atom_come_back_in_single_precision(tmp_path):
+    folder = open_run_folder(tmp_path / "run", {"a": 1})
+    assert folder.forces_of("water") is None
+    kept = water_forces()
+    folder.write_forces("water", kept)
+    again = folder.forces_of("water")
+    np.testing.assert_allclose(again.predicted, kept.predicted, rtol=1e-7)
+    np.testing.assert_allclose(again.reference, kept.reference, rtol=1e-7)
+    np.testing.assert_array_equal(again.graph.bonds, kept.graph.bonds)
+
+
+def test_damaged_forces_are_named_with_the_cure(tmp_path):
+    folder = open_run_folder(tmp_path / "run", {"a": 1})
+    folder.write_forces("water", water_forces())
+    path = tmp_path / "run" / "static-forces" / "water.npz"
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(UserError, match=r"water\.npz is damaged .*; delete it and give the command again"):
+        folder.forces_of("water")

@@ -14,7 +14,7 @@ def measure_static_errors(question: Question, folder: RunFolder, n_frames: int, 
     """Measure static errors where reference frames are at hand, one record a molecule."""
     settings = {"n_frames": n_frames}
     recorded = {r.key for r in folder.records()}
-    have = set(folder.static_tables())
+    have = {slug for slug in folder.static_tables() if folder.forces_of(slug) is not None}
     keys = {c.slug: question.key(c, "static-errors", settings, 0) for c in question.cases}
     todo = [c for c in question.cases if c.frames is not None and question.knows(c)]
     todo = [c for c in todo if keys[c.slug] not in recorded or c.slug not in have]
@@ -22,6 +22,7 @@ def measure_static_errors(question: Question, folder: RunFolder, n_frames: int, 
         began = time.monotonic()
         show(index / len(todo), f"static errors: {case.name}")
         for answer in static_errors.run(question.subject.provider, [case]):
+            folder.write_forces(case.slug, answer.forces)
             folder.write_static(case.slug, answer.sums.table)  # before the record: a record says that all is there
             cost = {"wall_s": time.monotonic() - began, "n_energy_calls": len(answer.sums.table)}
             if keys[case.slug] not in recorded:

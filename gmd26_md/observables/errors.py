@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from gmd26_md.observables.statistics import Spread, spreads
@@ -161,11 +160,3 @@ def force_mae_by_atom(predicted_forces: Floats, reference_forces: Floats) -> Flo
     with np.errstate(invalid="ignore"):
         error = np.abs(predicted - reference).mean(axis=(0, 2))
     return np.where(np.isfinite(error), error, np.nan)
-
-
-def force_mae_by_element(
-    numbers: NDArray[np.integer], predicted_forces: Floats, reference_forces: Floats
-) -> dict[str, float]:
-    """Return the force-component MAE of each element, by symbol, eV/Å, over (n_frames, n_atoms, 3)."""
-    by_atom = force_mae_by_atom(predicted_forces, reference_forces)
-    return {chemical_symbols[z]: float(by_atom[np.asarray(numbers) == z].mean()) for z in np.unique(numbers).tolist()}

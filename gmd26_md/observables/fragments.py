@@ -2,7 +2,12 @@
 
 The unseen thing about an OOD molecule of these tasks is which groups it carries, and how far apart. Every error that is
 resolved "by distance from the new fragment" counts bonds to the nearest functional group, in ID molecules too, so that
-like is compared with like. In duplication either carboxyl group is the new one, as seen from the other.
+like is compared with like. In duplication either carboxyl group is the new one, as seen from the other; in fusion and
+fission it is the one group that the molecule has; in combination both are, as each is new to the other.
+
+An alkane has no group. What a longer alkane adds to a shorter one is links in the middle of the chain: whoever stands
+near an end has seen the same neighbours in training, as far as the training chains reach. There bonds are counted from
+the middle of the chain.
 """
 
 from __future__ import annotations
@@ -52,6 +57,22 @@ def bonds_to_groups(graph: BondGraph) -> Floats:
     """
     groups = functional_groups(graph)
     return bonds_away(graph, [i for group in groups for i in group])
+
+
+def chain_middle(graph: BondGraph) -> tuple[int, ...]:
+    """Return the atoms in the middle of a molecule, ascending: one or two in a chain.
+
+    The heavy atoms whose farthest heavy atom is nearest (the centre of the graph); all atoms count where none is heavy.
+    """
+    heavy = np.flatnonzero(graph.numbers != _HYDROGEN)
+    atoms = heavy if heavy.size else np.arange(len(graph.numbers))
+    farthest = np.array([bonds_away(graph, [int(i)])[atoms].max() for i in atoms])
+    return tuple(int(i) for i in atoms[farthest == farthest.min()])
+
+
+def bonds_to_middle(graph: BondGraph) -> Floats:
+    """Return how many bonds each atom is away from the middle of the chain, (n_atoms,)."""
+    return bonds_away(graph, list(chain_middle(graph)))
 
 
 def bonds_away(graph: BondGraph, sources: NDArray[np.integer] | list[int]) -> Floats:

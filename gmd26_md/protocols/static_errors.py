@@ -1,7 +1,8 @@
 """Static errors: a model's energies and forces on reference frames, in the columns of the published table.
 
 Force-component MAE, mean cosine of the force vectors, MAE of the force magnitude, energy MAE a molecule; the energy
-three ways: absolute, each molecule's mean offset removed, and the offset itself.
+three ways: absolute, each molecule's mean offset removed, and the offset itself. The forces are kept by atom, so that
+errors can be looked for by element and by bonds from the new fragment afterwards.
 Docs: `docs/protocols/static-errors.md`.
 """
 
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 
 from gmd26_md.dynamics.forces import ForceProvider
 from gmd26_md.dynamics.predict import predict
-from gmd26_md.observables.errors import FrameSums, force_mae_by_element, pooled
+from gmd26_md.observables.atom_forces import AtomForces
+from gmd26_md.observables.bonds import BondGraph, bond_graph
+from gmd26_md.observables.errors import FrameSums, pooled
 from gmd26_md.protocols.cases import Case
 
 
@@ -39,14 +42,14 @@ class Answer:
         Of the case.
     sums
         Errors a frame, for pooling over molecules.
-    by_element
-        Force-component MAE by chemical symbol, eV/Å.
+    forces
+        The model's forces beside the reference's.
     """
 
     slug: str
     split: str
     sums: FrameSums
-    by_element: dict[str, float]
+    forces: AtomForces
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -68,6 +71,12 @@ def run(
             continue
         energies, forces = predict(provider, frames)
         sums = FrameSums.of(energies, frames.energies, forces, frames.forces)
-        answers.append(Answer(case.slug, case.split, sums, force_mae_by_element(frames.numbers, forces, frames.forces)))
+        answers.append(Answer(case.slug, case.split, sums, AtomForces(_graph_of(case), forces, frames.forces)))
         on_progress((index + 1) / len(labelled))
     return answers
+
+
+def _graph_of(case: Case) -> BondGraph:
+    """Return a molecule's bonds: at the reference minimum, or where that is missing in the structure as given."""
+    at_rest = case.structure.positions if case.minimum is None else case.minimum.positions[0]
+    return bond_graph(case.numbers, at_rest)

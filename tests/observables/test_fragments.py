@@ -5,7 +5,13 @@ import pytest
 
 from gmd26_md import molecules
 from gmd26_md.observables.bonds import bond_graph
-from gmd26_md.observables.fragments import bonds_away, bonds_to_groups, functional_groups
+from gmd26_md.observables.fragments import (
+    bonds_away,
+    bonds_to_groups,
+    bonds_to_middle,
+    chain_middle,
+    functional_groups,
+)
 
 
 def graph_of(name):
@@ -49,3 +55,16 @@ def test_no_source_reaches_nothing_and_every_source_reaches_itself():
     graph = graph_of("ethane")
     assert np.isinf(bonds_away(graph, [])).all()
     assert (bonds_away(graph, range(8)) == 0).all()
+
+
+@pytest.mark.parametrize(("name", "n_middle", "farthest"), [("heptane", 1, 4), ("hexane", 2, 3), ("ethane", 2, 1)])
+def test_the_middle_of_a_chain_is_one_or_two_carbons_and_its_ends_are_farthest(name, n_middle, farthest):
+    graph = graph_of(name)
+    middle = chain_middle(graph)
+    assert len(middle) == n_middle
+    assert set(graph.numbers[list(middle)].tolist()) == {6}
+    assert bonds_to_middle(graph).max() == farthest  # the hydrogens of the methyl groups
+
+
+def test_hydrogen_alone_has_a_middle():
+    assert chain_middle(bond_graph(np.array([1, 1]), np.array([[0.0, 0, 0], [0.0, 0, 0.74]]))) == (0, 1)

@@ -28,7 +28,7 @@ def test_a_model_equal_to_the_reference_has_no_errors(water, springs):
     for name in ("force_mae_eV_per_A", "force_rmse_eV_per_A", "energy_mae_eV", "energy_offset_eV"):
         assert answer.metrics[name] == pytest.approx(0.0, abs=1e-12), name
     assert answer.metrics["force_cosine"] == pytest.approx(1.0, abs=1e-12)
-    assert answer.by_element == pytest.approx({"H": 0.0, "O": 0.0}, abs=1e-12)
+    assert np.abs(answer.forces.columns[..., 1]).max() < 1e-12
     assert progress == [1.0]
 
 
@@ -52,3 +52,9 @@ def test_a_frame_on_which_the_model_is_nan_makes_the_errors_nan(water):
 
 def test_cases_without_reference_frames_have_no_answer(water, springs):
     assert static_errors.run(springs(), [replace(water, frames=None)]) == []
+
+
+def test_forces_are_kept_by_atom_with_the_bonds_at_rest(water, springs):
+    (answer,) = static_errors.run(springs(60.0), [water])
+    np.testing.assert_allclose(answer.forces.predicted, 2.0 * water.frames.forces, atol=1e-12)
+    assert answer.forces.graph.bonds.tolist() == [[0, 1], [0, 2]]
