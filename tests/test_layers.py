@@ -27,7 +27,10 @@ FORBIDDEN = {
     "evaluate": {"models", "training", "commands", "cli"},
 }
 ALLOWED = {("models", "gmd26_md.calculators.batch")}  # what a network is given; it knows nothing itself
-LIGHT = ("molecules", "tasks", "trajectory", "metrics", "records", "observables", "errors", "files", "seeds")
+LIGHT = (
+    *("molecules", "tasks", "trajectory", "metrics", "records", "observables", "errors", "files", "seeds"),
+    *("constitution", "leakage", "own_molecules", "structure_files", "task_entries", "task_file", "task_source"),
+)
 
 
 def modules():

@@ -214,7 +214,7 @@ def _user_cases(
 ) -> list[Case]:
     from gmd26_md.errors import UserError
     from gmd26_md.protocols.cases import cases_of_file
-    from gmd26_md.protocols.structures import read_structures
+    from gmd26_md.structure_files import read_structures
 
     if asked.task is not None or asked.only or asked.frames is not None:
         raise UserError("--molecules stands alone; leave out --task, --only and --frames, which choose from a task.")

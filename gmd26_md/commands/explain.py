@@ -67,7 +67,7 @@ def command(
 def _structures(path: Path) -> list[Atoms]:
     """Return the structures of a file, or of all .extxyz files below a folder."""
     from gmd26_md.errors import UserError
-    from gmd26_md.protocols.structures import read_structures
+    from gmd26_md.structure_files import read_structures
 
     files = sorted(path.rglob("*.extxyz")) if path.is_dir() else [path]
     if not files:
@@ -79,7 +79,7 @@ def _structure(molecule: str, frame: int) -> Atoms:
     """Return the structure that is meant; a name only where no file has it."""
     from gmd26_md import molecules
     from gmd26_md.errors import UserError
-    from gmd26_md.protocols.structures import read_structures
+    from gmd26_md.structure_files import read_structures
 
     path = Path(molecule)
     if not path.exists() and not path.suffix and path.name == molecule:

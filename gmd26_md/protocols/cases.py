@@ -13,8 +13,8 @@ from gmd26_md.datasets import store
 from gmd26_md.datasets.heldout import heldout_frames
 from gmd26_md.errors import UserError
 from gmd26_md.molecules import Molecule
-from gmd26_md.protocols.structures import read_structures
 from gmd26_md.reference.minima import minima
+from gmd26_md.structure_files import read_structures
 from gmd26_md.tasks import Task
 from gmd26_md.trajectory import Trajectory
 

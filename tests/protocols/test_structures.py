@@ -8,7 +8,7 @@ from ase.io import write
 
 from gmd26_md.errors import UserError
 from gmd26_md.protocols.cases import cases_of_file
-from gmd26_md.protocols.structures import read_structures
+from gmd26_md.structure_files import read_structures
 
 
 def changed(**changes):

@@ -1,0 +1,90 @@
+"""The two files that a task of one's own may be: what they hold, not yet understood."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+from typing import Any
+
+from gmd26_md.errors import UserError
+
+
+def from_yaml(path: Path) -> Any:
+    """Return what a YAML file holds; nothing of it is executed.
+
+    Read by PyYAML's safe loader, the common reader of the format. It lets a key that stands twice pass, and the last
+    one win, which is refused here.
+
+    Raises
+    ------
+    UserError
+        If it does not parse, with the line.
+    """
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_double_keys(root, path)
+        return yaml.safe_load(text)
+    except UnicodeDecodeError as problem:
+        raise UserError(
+            f"{path} is not text in UTF-8 ({problem.reason} at byte {problem.start}); save it so."
+        ) from problem
+    except yaml.YAMLError as problem:
+        raise UserError(
+            f"{path} does not parse as YAML ({_told(problem)}); SMILES with brackets need quotes."
+        ) from problem
+
+
+def _refuse_double_keys(root: Any, path: Path) -> None:
+    import yaml
+
+    waiting, met = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in met:  # an alias may lead back to where it stands
+            continue
+        met.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise UserError(f"{path}, line {line}: the key {key.value!r} stands there twice; keep one.")
+            seen.add(str(key.value))
+            waiting.append(value)
+
+
+def from_python(path: Path) -> Any:
+    """Run a Python file and return what its function `task` returns; it may import what lies beside it.
+
+    Raises
+    ------
+    UserError
+        If it has no such function, or raises.
+    """
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        with redirect_stdout(sys.stderr):  # ours may be JSON
+            function = runpy.run_path(str(path), run_name="gmd26_md_task").get("task")
+            if not callable(function):
+                raise UserError(f"{path} has no function 'task'; define one that returns a task or a dict.")
+            return function()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as problem:  # anybody's code may raise anything
+        raise UserError(f"{path} raises {type(problem).__name__}: {_told(problem)}; correct it.") from problem
+    finally:
+        with suppress(ValueError):
+            sys.path.remove(folder)
+
+
+def _told(problem: BaseException) -> str:
+    return " ".join(str(problem).split())[:200]
