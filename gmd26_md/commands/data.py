@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gmd26_md.commands.data_compare import compare
+from gmd26_md.commands.data_import import import_command
 from gmd26_md.commands.data_label import label
 from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, NOT_NEGATIVE, POSITIVE
 
@@ -25,6 +27,8 @@ def command() -> None:
 
 
 command.add_command(label)
+command.add_command(import_command)
+command.add_command(compare)
 
 
 @command.command(short_help="Sample and label what a task needs.")

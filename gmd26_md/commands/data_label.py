@@ -64,7 +64,7 @@ def label(
 
     level = families.full_name(reference) if families.is_engine(reference) else reference
     settings = LabelSettings(level, sampled_by, n_test, n_primary, n_secondary, minimum, fmax_ev_per_a)
-    chosen = _chosen(tasks.get(task), only, shortest)
+    chosen = chosen_molecules(tasks.get(task), only, shortest)
     n_workers, target = workers or os.cpu_count() or 1, out or data
     jobs = open_jobs(chosen, data, target, settings, shlex.join(["gmd26-md", *sys.argv[1:]]))
     n_labels, n_minima = sum(len(job.missing) for job in jobs), sum(job.source is None for job in jobs)
@@ -91,7 +91,7 @@ def label(
     return 1 if failed else 0
 
 
-def _chosen(task: Task, only: Sequence[str], shortest: int) -> list[tuple[Molecule, str]]:
+def chosen_molecules(task: Task, only: Sequence[str], shortest: int) -> list[tuple[Molecule, str]]:
     """Return the molecules that are asked for with their split, the smallest first."""
     from gmd26_md import molecules
     from gmd26_md.errors import UserError
