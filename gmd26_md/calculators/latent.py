@@ -7,7 +7,7 @@ that makes energies of them, caught on the way: nothing is computed twice and no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gmd26_md.calculators import families
-from gmd26_md.calculators.batch import Layout
+from gmd26_md.calculators.batch import Batch, Layout
 from gmd26_md.calculators.potential import Potential
 from gmd26_md.errors import UserError
 
@@ -54,12 +54,7 @@ def latent_features(family: str, potential: Potential, numbers: np.ndarray, posi
     UserError
         If the family offers no features.
     """
-    features = getattr(families.family_module(family), "features", None)
-    if features is None:
-        raise UserError(
-            f"family {family} does not show features of its atoms (its file has no function 'features'); measure in "
-            "SOAP space alone, with --space soap."
-        )
+    features = features_of(family)
     like = next(potential.network.parameters())
     found = []
     size = max(1, MAX_ATOMS_AT_ONCE // len(numbers))
@@ -68,6 +63,23 @@ def latent_features(family: str, potential: Potential, numbers: np.ndarray, posi
         flat = torch.as_tensor(some.reshape(-1, 3), dtype=like.dtype, device=like.device)
         batch = Layout.of([numbers] * len(some), device=like.device).batch(flat, potential.cutoff)
         with torch.no_grad():
-            rows: Tensor = features(potential.network, batch)
+            rows = features(potential.network, batch)
         found.append(rows.double().cpu().numpy().reshape(*some.shape[:2], -1))
     return np.concatenate(found)
+
+
+def features_of(family: str) -> Callable[[nn.Module, Batch], Tensor]:
+    """Return a family's function `features`.
+
+    Raises
+    ------
+    UserError
+        If it has none.
+    """
+    features: Callable[[nn.Module, Batch], Tensor] | None = getattr(families.family_module(family), "features", None)
+    if features is None:
+        raise UserError(
+            f"family {family} does not show features of its atoms (its file has no function 'features'); measure in "
+            "SOAP space alone, with --space soap."
+        )
+    return features
