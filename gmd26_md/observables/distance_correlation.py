@@ -1,0 +1,118 @@
+"""Does distance from the training set go with the error? Rank correlations over atoms and over molecules.
+
+Numbers that are not finite are ranked, not left out: an infinite distance is farther than any, and an error that is no
+number is worse than any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from gmd26_md.observables.correlation import MIN_UNITS, Correlation, Paired, correlate
+from gmd26_md.observables.statistics import Spread, spreads
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class AtomErrors:
+    """A model's errors on atoms of some frames of one molecule, and what may go with them.
+
+    Attributes
+    ----------
+    molecule, split
+        Name, and "id" or "ood".
+    numbers
+        Atomic numbers, (n_atoms,).
+    error
+        Mean absolute error of an atom's force components, (n_frames, n_atoms), eV/Å.
+    columns
+        By name, each (n_frames, n_atoms).
+    """
+
+    molecule: str
+    split: str
+    numbers: NDArray[np.int64]
+    error: Floats
+    columns: dict[str, Floats]
+
+    def table(self, element: int | None = None) -> Floats:
+        """Return columns, and the error last, of all atoms or of one element's, (n_frames, n_chosen, n_columns + 1)."""
+        chosen = slice(None) if element is None else self.numbers == element
+        found = np.stack([*self.columns.values(), self.error], axis=2)[:, chosen]
+        return np.where(np.isnan(found), np.inf, found)
+
+
+def over_atoms(
+    molecules: Sequence[AtomErrors], element: int | None = None, *, n_resamples: int = 200, seed: int = 0
+) -> dict[str, Spread]:
+    """Return the rank correlation of every column with the error over all atoms of all frames, with its spread.
+
+    The spread is a bootstrap over molecules first, frames second (`statistics.resampled`): atoms of one frame, and
+    frames of one molecule, are alike, so that their number says little.
+
+    Parameters
+    ----------
+    element
+        Atomic number; over atoms of this element only.
+
+    Returns
+    -------
+    correlations
+        By column; NaN where a column is constant; empty without an atom.
+    """
+    groups = [table for m in molecules if (table := m.table(element)).size]
+    if not groups:
+        return {}
+    found = spreads(groups, _with_last, n_resamples=n_resamples, seed=seed)
+    return dict(zip(molecules[0].columns, found, strict=True))
+
+
+def over_molecules(molecules: Sequence[AtomErrors]) -> dict[str, Correlation]:
+    """Return the rank correlation of every column's mean with the mean error, a molecule a unit."""
+    names = list(molecules[0].columns)
+    means = [[float(c.mean()) for c in (*m.columns.values(), m.error)] for m in molecules]
+    values = np.array(means)[None]  # (1, n_molecules, n_columns + 1)
+    ranked = rankdata(np.where(np.isnan(values), np.inf, values), axis=1)  # infinities become ranks
+    units = tuple(m.molecule for m in molecules)
+    (rows,) = correlate([Paired(units, ranked[:, :, :-1], ranked[:, :, -1:])])
+    return dict(zip(names, [row[0] for row in rows], strict=True))
+
+
+def far_and_near(molecules: Sequence[AtomErrors], column: str, limit: float) -> dict[str, float]:
+    """Return what being far says of an atom: `column` at `limit` or more.
+
+    Returns
+    -------
+    numbers
+        `far_fraction` of all atoms; their median error `far_error_eV_per_A`, and that of all others,
+        `near_error_eV_per_A`; `worst_far_fraction`, the part of the worst twentieth of all atoms that is far. NaN where
+        there is none to take it of.
+    """
+    far = np.concatenate([m.columns[column].ravel() for m in molecules]) >= limit
+    error = np.concatenate([m.error.ravel() for m in molecules])
+    error = np.where(np.isnan(error), np.inf, error)
+    worst = error >= np.quantile(error, 0.95)
+    return {
+        "far_fraction": float(far.mean()),
+        "far_error_eV_per_A": float(np.median(error[far])) if far.any() else float("nan"),
+        "near_error_eV_per_A": float(np.median(error[~far])) if not far.all() else float("nan"),
+        "worst_far_fraction": float(far[worst].mean()),
+    }
+
+
+def _with_last(tables: list[Floats]) -> Floats:
+    """Return the rank correlation of each column with the last one."""
+    rows = np.concatenate([table.reshape(-1, table.shape[2]) for table in tables])
+    if len(rows) < MIN_UNITS:
+        return np.full(rows.shape[1] - 1, np.nan)
+    ranks = rankdata(rows, axis=0)
+    ranks -= ranks.mean(axis=0)
+    lengths = np.sqrt((ranks**2).sum(axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((ranks[:, :-1].T @ ranks[:, -1]) / (lengths[:-1] * lengths[-1]), dtype=np.float64)
