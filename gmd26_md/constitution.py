@@ -28,6 +28,18 @@ def constitution(molecule: Molecule) -> str:
     return _canonical(*_graph(molecule))
 
 
+def again(text: str) -> str:
+    """Return a `constitution` that another version of RDKit may have written, as this one writes it."""
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        found = Chem.MolFromSmiles(text, sanitize=False)
+    if found is None:
+        return text
+    pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in found.GetBonds()]
+    return _canonical([atom.GetAtomicNum() for atom in found.GetAtoms()], pairs)
+
+
 @cache
 def skeleton(molecule: Molecule) -> str:
     """Return the canonical text of the graph without hydrogens, and how many there are of these.

@@ -7,7 +7,8 @@ from itertools import combinations
 
 from ase.data import chemical_symbols
 
-from gmd26_md.constitution import constitution, elements, n_open_stereocentres, skeleton, stereo
+from gmd26_md import molecules
+from gmd26_md.constitution import again, constitution, elements, n_open_stereocentres, skeleton, stereo
 from gmd26_md.errors import UserError
 from gmd26_md.molecules import Molecule
 from gmd26_md.tasks import Task
@@ -44,6 +45,39 @@ def refuse_leakage(task: Task) -> None:
         )
 
 
+def refuse_trained_on(task: Task, trained_on: Sequence[tuple[str, str]], model: str) -> None:
+    """Raise if what a task calls unseen has trained the model: its file may have changed since.
+
+    Parameters
+    ----------
+    trained_on
+        Names of the molecules that trained it, with their constitution, empty for one of the benchmark.
+    model
+        What to call it.
+
+    Raises
+    ------
+    UserError
+        With both names.
+    """
+    graphs = {again(graph) if graph else _benchmarks_own(name): name for name, graph in trained_on}
+    for molecule in task.id + task.ood:
+        name = graphs.get(constitution(molecule))
+        if name is not None:
+            raise UserError(
+                f"{_called(molecule, task.split_of(molecule))} of task {task.name} has trained {model}, as {name!r}; "
+                "take it out of the task, or train a model without it."
+            )
+
+
+def _benchmarks_own(name: str) -> str:
+    """Return the constitution of a molecule of the benchmark; empty for a name that is none."""
+    try:
+        return constitution(molecules.get(name))
+    except UserError:
+        return ""
+
+
 def warnings_of(task: Task) -> tuple[str, ...]:
     """Return what is allowed in a task and may still surprise, a sentence each."""
     known = frozenset[int]().union(*map(elements, task.train))
@@ -76,9 +110,9 @@ def _same_across(task: Task) -> Iterator[tuple[tuple[Molecule, str], tuple[Molec
                 yield (twin, here), (molecule, there)
 
 
-def _same_within(molecules: Sequence[Molecule]) -> Iterator[tuple[Molecule, Molecule]]:
+def _same_within(found: Sequence[Molecule]) -> Iterator[tuple[Molecule, Molecule]]:
     """Yield pairs of the same molecule."""
-    for first, second in combinations(molecules, 2):
+    for first, second in combinations(found, 2):
         if constitution(first) == constitution(second) and not _stereoisomers(first, second):
             yield first, second
 

@@ -18,6 +18,7 @@ from gmd26_md.observables.verdict import Evidence
 from gmd26_md.protocols.cases import Case
 from gmd26_md.protocols.subject import Subject
 from gmd26_md.records import Record, run_key, structure_sha256
+from gmd26_md.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,24 @@ class Question:
         Name of the task, or "user" for structures of the user's own.
     cases
         The molecules.
+    definition
+        The task itself, where the one who asked has it.
     """
 
     subject: Subject
     task: str
     cases: Sequence[Case]
+    definition: Task | None = None
+
+    @property
+    def task_sha256(self) -> str:
+        """The hash of a task of one's own, whose name alone does not say which it is; else empty."""
+        return "" if self.definition is None else self.definition.sha256
 
     def content(self, protocol: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Return what makes this question that one, for the run folder."""
-        source = {"model_source": dict(self.subject.source)} if self.subject.source else {}
+        source: dict[str, Any] = {"model_source": dict(self.subject.source)} if self.subject.source else {}
+        source |= {"task_sha256": self.task_sha256} if self.task_sha256 else {}
         return source | {
             "protocol": protocol,
             "model": self.subject.name,
@@ -77,6 +87,8 @@ class Question:
             formula=case.formula,
             split=case.split,
             task=self.task,
+            task_sha256=self.task_sha256,
+            molecule_slug=case.slug,
             protocol=protocol,
             settings=settings,
             seed=seed,

@@ -25,8 +25,9 @@ VERDICTS = ("faithful", "silent", "drifting", "reacted", "broken", "exploded", "
 class Record:
     """One run: who, on what, how, with which outcome, at which cost.
 
-    `family` is the model's. A metric's name ends with its unit, and None means that it did not happen or
-    was not measured; NaN means that it was measured and is not a number.
+    `family` is the model's. `task_sha256` is that of a task of one's own, empty for the benchmark's; `molecule_slug`
+    is the molecule in file names. A metric's name ends with its unit, and None means that it did not happen or was not
+    measured; NaN means that it was measured and is not a number.
 
     Raises
     ------
@@ -53,6 +54,8 @@ class Record:
     trajectory: str | None = None
     structure_sha256: str = ""
     evidence: dict[str, Any] = field(default_factory=dict)
+    task_sha256: str = ""
+    molecule_slug: str = ""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -61,6 +64,11 @@ class Record:
             raise ValueError(f"verdict {self.verdict!r}; allowed: {', '.join(VERDICTS)}")
         for key in self.metrics:
             unit_of(key)
+
+    @property
+    def slug(self) -> str:
+        """The molecule in file names; of a record that does not say it, as the benchmark's names give it."""
+        return self.molecule_slug or self.molecule.replace(" ", "-").replace(",", "_")
 
     @property
     def key(self) -> str:

@@ -62,7 +62,7 @@ def task_of(content: Any, path: Path) -> Task:
     for key in ("train", "ood"):
         if not content.get(key):
             raise UserError(f"{path} has no {key}; list at least one molecule under it.")
-    name, note = content.get("name", re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem)), content.get("note", "")
+    name, note = content.get("name", re.sub(r"[^A-Za-z0-9_-]", "-", path.stem)), content.get("note", "")
     for key, value in (("name", name), ("note", note)):
         if not isinstance(value, str):
             raise UserError(f"{path}: {key} is {_kind(value)} ({value!r}); it must be text. Put it in quotes.")
@@ -80,9 +80,9 @@ def checked(task: Task, where: str) -> Task:
         For a name that is taken or unfit for a file name, molecules that no model here can represent, two with one
         name, a molecule on both sides of the task, or nothing to train on or to test.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}", task.name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}", task.name):
         raise UserError(
-            f"{where}: the task's name {task.name!r} is no file name; allowed are up to 60 letters, digits, - _ and ."
+            f"{where}: the task's name {task.name!r} is no plain word; allowed are up to 60 letters, digits, - and _, a letter or digit first."
         )
     if task.name.lower() in _TAKEN:
         raise UserError(f"{where}: the name {task.name!r} is taken; give the task another one with the key 'name'.")

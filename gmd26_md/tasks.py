@@ -149,20 +149,33 @@ TASKS: tuple[str, ...] = tuple(_TASKS)
 
 
 def get(name: str | Path) -> Task:
-    """Return the task of this name, or of this file: YAML, or Python that has a function `task`.
+    """Return the task of this name, or of this file: YAML, or Python that has a function `task`, which is run.
+
+    For what the user said. A name that was read from a file, a checkpoint's or a record's, goes to `named`.
 
     Raises
     ------
     UserError
         If there is none, or the file is no task: see `task_file.read_task`.
     """
-    if name in _TASKS:
-        return _TASKS[str(name)]()
-    if is_file_name(name):
+    if str(name) not in _TASKS and is_file_name(name):
         from gmd26_md.task_file import read_task
 
         return read_task(Path(name))
-    raise unknown_name("task", str(name), _TASKS)
+    return named(str(name))
+
+
+def named(name: str) -> Task:
+    """Return the benchmark's task of this name; no file is opened.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if name not in _TASKS:
+        raise unknown_name("task", name, _TASKS)
+    return _TASKS[name]()
 
 
 def is_file_name(name: str | Path) -> bool:

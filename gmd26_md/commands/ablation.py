@@ -10,6 +10,7 @@ import click
 from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, POSITIVE
 
 if TYPE_CHECKING:
+    from gmd26_md.tasks import Task
     from gmd26_md.training.recipe import Recipe
 
 _VARIED = {"deepset-moe": ("routing", "aggregation", "decoder")}
@@ -18,7 +19,7 @@ _VARIED = {"deepset-moe": ("routing", "aggregation", "decoder")}
 
 @click.command(short_help="Train variants of a family alike, and table their errors.")
 @click.option("--family", default="deepset-moe", show_default=True, help="See 'gmd26-md families'.")
-@click.option("--task", required=True, help="Task; see 'gmd26-md tasks'.")
+@click.option("--task", required=True, help="Task, see 'gmd26-md tasks', or a file of your own.")
 @click.option(
     "--vary",
     multiple=True,
@@ -64,7 +65,7 @@ def command(
     from gmd26_md.training.recipe import load_recipe, named_recipe
     from gmd26_md.training.variants import parsed, variants
 
-    tasks.get(task)
+    asked = tasks.get(task)
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
     changed = {name: value for name, value in {"n_steps": steps, "seed": seed}.items() if value is not None}
@@ -76,12 +77,12 @@ def command(
     each = [load_recipe(named, **changed, hyperparameters=v.hyperparameters) for v in found]
     for one in each:
         _build(one)  # complain of the last one before the first is trained
-    folder = out or Path("ablations") / f"{family}-{task}"
+    folder = out or Path("ablations") / f"{family}-{asked.name}"
     summaries = []
     for n, (variant, one) in enumerate(zip(found, each, strict=True), start=1):
         with bar(f"{n} of {len(found)}: {variant.name}") as show:
             place = folder / variant.name
-            _train(one, place, task, data, level, minutes, device, show)
+            _train(one, place, asked, data, level, minutes, device, show)
             summaries.append(_measured(place, variant.name, task, frames or data, device, show))
     click.echo(written(without_empty_columns(compare(summaries, published=False)), form), nl=False)
 
@@ -104,7 +105,7 @@ def _build(recipe: Recipe) -> None:
 
 
 def _train(
-    recipe: Recipe, place: Path, task: str, data: Path, level: str, minutes: float | None, device: str, show: Any
+    recipe: Recipe, place: Path, task: Task, data: Path, level: str, minutes: float | None, device: str, show: Any
 ) -> None:
     from gmd26_md.training.train import train
 

@@ -31,7 +31,7 @@ _OPTIONS = (
     click.option("--model-arg", "model_args", multiple=True, metavar="NAME=VALUE", help="Argument of the model; JSON."),
     click.option("--trust-pickle", is_flag=True, help="Let another package's model file run code from itself."),
     click.option("--level-of-theory", default=None, help="Of the model's training labels, where it does not say."),
-    click.option("--task", default=None, help="Task whose molecules to run; by default the one it was trained on."),
+    click.option("--task", default=None, help="Task to run, or its file; by default the one it was trained on."),
     click.option("--molecules", type=click.Path(path_type=Path), default=None, help="Your own structures instead."),
     click.option("--only", multiple=True, metavar="NAME", help="Only this molecule of the task; may be repeated."),
     click.option("--frames", type=click.Path(path_type=Path), default=None, help="Folder with reference frames."),
@@ -143,13 +143,13 @@ def ask(
 
     if asked.molecules is not None:
         cases = _user_cases(asked, asked.molecules, subject, reference, preparing, warn)
-        name = "user"
+        name, task = "user", None
     else:
-        task = _task_of(asked.task, subject.task, asked.called)
+        task = _task_of(asked.task, subject, asked.called)
         folder = _frames_folder(asked.frames, subject.folder, subject.level_of_theory)
         cases = _task_cases(asked, task, folder, subject, n_frames, reference, preparing, warn)
         name = task.name
-    return Question(subject, name, cases)
+    return Question(subject, name, cases, definition=task)
 
 
 def model_arguments(given: Sequence[str]) -> dict[str, Any]:
@@ -234,11 +234,10 @@ def _task_cases(
     preparing: Callable[[float], None],
     warn: Callable[[Sequence[Atoms], Sequence[int]], None],
 ) -> list[Case]:
-    from gmd26_md import molecules
     from gmd26_md.protocols.cases import cases_of_task, has_minimum
 
-    only = {found.name: found for found in map(molecules.get, asked.only)}  # "acetic acid" twice is once
-    chosen = list(only.values()) or list(task.molecules)
+    only = {found.name: found for found in map(task.find, asked.only)}  # "acetic acid" twice is once
+    chosen = list(only.values()) or list(task.tested)
     structures = [m.atoms() for m in chosen]
     _refuse_foreign(asked, subject, [(m.name, atoms) for m, atoms in zip(chosen, structures, strict=True)])
     level = subject.level_of_theory
@@ -263,16 +262,35 @@ def _refuse_foreign(asked: Asked, subject: Subject, named: Sequence[tuple[str, A
         refuse_unknown_elements(bare, subject.elements, Path(asked.called).name)
 
 
-def _task_of(asked: str | None, trained: str | None, model: str) -> Task:
+def _task_of(asked: str | None, subject: Subject, model: str) -> Task:
+    """Return the task that was asked for, or the one that the model was trained on.
+
+    Only what the user said may be a file: a name in a checkpoint opens none.
+    """
     from gmd26_md import tasks
     from gmd26_md.errors import UserError
+    from gmd26_md.leakage import refuse_trained_on
 
-    name = asked or trained
+    name = asked or subject.task
     if name is None:
         raise UserError(
             f"{model} does not say on which task it was trained; name one with --task, or give --molecules."
         )
-    return tasks.get(name)
+    if asked is None and name not in tasks.TASKS:
+        raise UserError(
+            f"{model} was trained on {name}, which is no task of the benchmark; name its file with --task, or give "
+            "--molecules."
+        )
+    task = tasks.get(name) if asked else tasks.named(name)
+    if task.sha256:
+        refuse_trained_on(task, subject.trained_on, model)
+    return task
+
+
+def say_warnings(task: Task) -> None:
+    """Say on the standard error what is allowed in a task of one's own and may surprise."""
+    for words in task.warnings:
+        click.echo(f"{task.name}: {words}", err=True)
 
 
 def _frames_folder(asked: Path | None, beside: Path | None, level: str) -> Path | None:
@@ -325,4 +343,4 @@ def _composition(question: Question) -> dict[str, Any] | None:
     from gmd26_md import tasks
     from gmd26_md.datasets.composition import composition_report
 
-    return composition_report(tasks.get(question.task))
+    return composition_report(question.definition or tasks.named(question.task))

@@ -43,8 +43,7 @@ def command(
     from gmd26_md.commands.common import model_arguments
     from gmd26_md.errors import UserError
 
-    if task:
-        tasks.get(task)
+    task = tasks.get(task).name if task else ""
     if out.exists():
         raise UserError(f"{out} exists; give -o another name, or remove it.")
     if (family is None) != (hyperparameters is None):

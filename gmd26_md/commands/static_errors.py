@@ -24,7 +24,7 @@ def command(asked: Asked, n_frames: int) -> None:
         if all(case.frames is None for case in question.cases):
             raise UserError(
                 f"no reference frames for {question.task}; make them with 'gmd26-md data generate --task "
-                f"{question.task}', or name their folder with --frames."
+                f"{asked.task or question.task}', or name their folder with --frames."
             )
         folder = open_folder(asked, question, "static-errors", {"n_frames": n_frames})
         evaluate.measure_static_errors(question, folder, n_frames, show)

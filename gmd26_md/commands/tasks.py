@@ -1,18 +1,34 @@
-"""`gmd26-md tasks`: list the tasks of the benchmark."""
+"""`gmd26-md tasks`: list the tasks of the benchmark, or show one, the benchmark's or one's own."""
 
 from __future__ import annotations
 
 import json
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from gmd26_md.tasks import Task
 
-@click.command(short_help="List the tasks: what trains, what is unseen.")
+_WIDTH = 110  # columns
+
+
+@click.command(short_help="List the tasks, or show and check one of your own.")
+@click.argument("task", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(as_json: bool) -> None:
-    """List the tasks: what trains, what is unseen, and the question."""
+def command(task: str | None, as_json: bool) -> None:
+    """List the tasks: what trains, what is unseen, and the question. Or show one.
+
+    TASK is a name, or a file of your own, .yaml or .py: its molecules and splits, whether it is fair (no molecule on
+    both sides), and whether its training compositions pin the energies of what is unseen. A .py file is run.
+    """
     from gmd26_md import tasks
 
+    if task is not None:
+        content = _content(tasks.get(task))
+        click.echo(json.dumps(content, indent=1) if as_json else "\n".join(_lines(content)))
+        return
     everyone = [tasks.get(name) for name in tasks.TASKS]
     if as_json:
         rows = [
@@ -30,3 +46,59 @@ def command(as_json: bool) -> None:
     click.echo(f"{'task':<24} {'train':>5} {'OOD':>4}  question")
     for t in everyone:
         click.echo(f"{t.name:<24} {len(t.train):>5} {len(t.ood):>4}  {t.note}")
+
+
+def _content(task: Task) -> dict[str, Any]:
+    """Return all that there is to know of a task, once it is found fair."""
+    from gmd26_md.datasets.composition import composition_report
+    from gmd26_md.leakage import SPLITS, refuse_leakage
+
+    refuse_leakage(task)
+    rows = [
+        {
+            "split": split,
+            "name": m.name,
+            "family": m.family,
+            "n_atoms": len(m.atoms()),
+            "formula": m.formula,
+            "smiles": m.smiles or None,
+            "slug": m.slug,
+        }
+        for split in SPLITS
+        for m in getattr(task, split)
+    ]
+    return {
+        "name": task.name,
+        "note": task.note,
+        "models_of": task.models_of,
+        "sha256": task.sha256 or None,
+        "leakage": "none",
+        "molecules": rows,
+        "warnings": list(task.warnings),
+        "composition": composition_report(task),
+    }
+
+
+def _lines(content: dict[str, Any]) -> list[str]:
+    """Return the same for people, at most 110 columns but for a SMILES that is longer."""
+    rows = content["molecules"]
+    counts = {split: sum(row["split"] == split for row in rows) for split in ("train", "id", "ood")}
+    source = f"models of {content['models_of']}, " if content["models_of"] else ""
+    inside = f"{counts['id']} ID" if counts["id"] else "ID: the training molecules' secondary trajectories"
+    width = min(28, max(len(row["name"]) for row in rows))
+    kind = min(20, max(len(row["family"]) for row in rows))
+    lines = [f"{content['name']}: {content['note']}" if content["note"] else content["name"]]
+    lines += [f"{source}{counts['train']} train, {counts['ood']} OOD; {inside}", ""]
+    lines += [f"split  {'molecule':<{width}}  {'family':<{kind}}  atoms  {'formula':<12}  SMILES"]
+    lines += [
+        f"{row['split']:<5}  {row['name']:<{width}}  {row['family']:<{kind}}  {row['n_atoms']:>5}  "
+        f"{row['formula']:<12}  {row['smiles'] or '(structure file)'}"
+        for row in rows
+    ]
+    said = [
+        "Leakage: none. No covalent graph stands in two splits, or twice in one.",
+        content["composition"]["words"],
+        *(f"Note: {words}" for words in content["warnings"]),
+    ]
+    lines += ["", *(line for words in said for line in textwrap.wrap(words, _WIDTH))]
+    return [*lines, f"content {content['sha256'][:16]}"] if content["sha256"] else lines

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Train a family of models on a task.")
 @click.option("--family", required=True, help="Family of models; see 'gmd26-md families'.")
-@click.option("--task", required=True, help="Task; see 'gmd26-md tasks'.")
+@click.option("--task", required=True, help="Task, see 'gmd26-md tasks', or a file of your own.")
 @click.option(
     "--recipe",
     type=click.Path(path_type=Path),
@@ -44,20 +44,22 @@ def command(
 ) -> None:
     """Train on a task's molecules; a killed training goes on when the same command is given again."""
     from gmd26_md import tasks
+    from gmd26_md.commands.common import say_warnings
     from gmd26_md.commands.progress import bar
     from gmd26_md.errors import UserError
     from gmd26_md.training.recipe import load_recipe, named_recipe
     from gmd26_md.training.train import train
 
-    tasks.get(task)
+    asked = tasks.get(task)
+    say_warnings(asked)
     changed: dict[str, Any] = {} if seed is None else {"seed": seed}
     chosen = load_recipe(named_recipe(family, recipe), **changed)
     if chosen.family != family:
         raise UserError(f"{recipe} is a recipe for {chosen.family}, asked is --family {family}; change one of them.")
-    folder = out or Path("training-runs") / f"{family}-{task}"
+    folder = out or Path("training-runs") / f"{family}-{asked.name}"
     with bar(f"training {family}") as show:
         best = train(
-            task,
+            asked,
             chosen,
             data,
             folder,

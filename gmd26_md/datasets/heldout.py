@@ -1,7 +1,7 @@
 """The reference frames that static errors are measured on, and small sets of them that travel with checkpoints.
 
-ID: the secondary trajectory after its first 100 frames. OOD: all of the primary. A folder that was made to travel
-holds them thinned, as `test.extxyz` beside `minimum.extxyz`.
+ID: the secondary trajectory after its first 100 frames. OOD, and ID that does not train: all of the primary. A folder
+that was made to travel holds them thinned, as `test.extxyz` beside `minimum.extxyz`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def heldout_frames(
     data, level
         The data folder and the level of theory in it.
     split
-        "id" or "ood".
+        "id" for a molecule that trains, "ood" for one that does not (`Task.frames_of`).
     n_frames
         At most so many; all if None.
     """

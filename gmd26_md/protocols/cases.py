@@ -95,7 +95,7 @@ def cases_of_task(
             split=task.split_of(m),
             structure=m.atoms(),
             minimum=kept[m.slug],
-            frames=None if data is None else heldout_frames(data, level, m, task.split_of(m), n_frames),
+            frames=None if data is None else heldout_frames(data, level, m, task.frames_of(m), n_frames),
         )
         for m in chosen
     ]
@@ -146,15 +146,7 @@ def refuse_unknown_elements(cases: Sequence[Case], elements: frozenset[int] | No
 
 
 def _chosen(task: Task, only: Sequence[str]) -> list[Molecule]:
-    from gmd26_md import molecules
-
-    if not only:
-        return list(task.molecules)
-    wanted = [molecules.get(name) for name in only]
-    for m in wanted:
-        if m not in task.molecules:
-            raise UserError(f"{m.name} is not in the task {task.name}; see 'gmd26-md tasks --json' for its molecules.")
-    return wanted
+    return [task.find(name) for name in only] or list(task.tested)
 
 
 def has_minimum(data: Path | None, level: str, molecule: Molecule) -> bool:

@@ -60,6 +60,9 @@ class Subject:
         What a user should know of how it is run; a line, or empty.
     training
         What its checkpoint says of the training: steps, seconds, numbers of frames and parameters, seed; else empty.
+    trained_on
+        Names of the molecules that trained it, as its checkpoint says, with their constitution; that is empty where
+        the name says it, since the molecule is the benchmark's. Of a committee, all that trained any member.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Subject:
     source: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: tuple[tuple[str, str], ...] = ()
 
 
 def open_subject(
@@ -178,6 +182,7 @@ def _open_file(
         dtype=dtype, engine="ase" if engine == "ase" else "batched", provider=provider,
         folder=Path(model).resolve().parent, path=Path(model).resolve(),
         trust_pickle=trust_pickle, arguments=arguments, note=_note(Path(model), opened), training=_training(opened),
+        trained_on=_trained_on(opened),
     )  # fmt: skip
 
 
@@ -185,6 +190,16 @@ def _training(opened: Checkpoint | VendorModel) -> dict[str, Any]:
     """Return what a checkpoint of ours says of its training, a few plain numbers."""
     known = getattr(opened, "training", {})
     return {name: known[name] for name in _TRAINING if isinstance(known.get(name), int | float | str)}
+
+
+def _trained_on(opened: Checkpoint | VendorModel) -> tuple[tuple[str, str], ...]:
+    """Return the names of the molecules that trained a checkpoint of ours, with what it says of their constitution."""
+    known = getattr(opened, "training", {})
+    names, graphs = known.get("molecules", []), known.get("constitutions", [])
+    if not (isinstance(names, list) and isinstance(graphs, list)):
+        return ()
+    told = graphs if len(graphs) == len(names) else [""] * len(names)
+    return tuple((str(name), str(graph)) for name, graph in zip(names, told, strict=True))
 
 
 def _family(opened: Checkpoint | VendorModel) -> str:
@@ -230,6 +245,7 @@ def _open_committee(
         elements=frozenset.intersection(*[frozenset(c.elements) for c in found]), device=str(place), dtype=dtype,
         engine="ase" if engine == "ase" else "batched", provider=provider,
         folder=Path(models[0]).resolve().parent, members=hashes, **more,
+        trained_on=tuple(dict.fromkeys(entry for c in found for entry in _trained_on(c))),
     )  # fmt: skip
 
 

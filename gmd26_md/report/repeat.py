@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
+from functools import cache
 from pathlib import Path
 
+from gmd26_md.files import sha256_of
 from gmd26_md.records import Record
 from gmd26_md.report.checks import thresholds_of
 
@@ -31,9 +34,8 @@ def repeat_command(record: Record, model: Path | str | None) -> str:
         The checkpoint, or the name of a calculator; None where it was not found, and its name and hash stand for it.
     """
     parts = ["gmd26-md", "stability", "--model", "CHECKPOINT" if model is None else str(model)]
-    parts += (
-        ["--molecules", "YOUR_FILE"] if record.task == "user" else ["--task", record.task, "--only", record.molecule]
-    )
+    task = "YOUR_TASK_FILE" if record.task_sha256 else record.task
+    parts += ["--molecules", "YOUR_FILE"] if record.task == "user" else ["--task", task, "--only", record.molecule]
     for option, setting in _OPTIONS.items():
         value = record.settings.get(setting, record.settings.get("nve_ps") if setting == "run_ps" else None)
         if value not in (None, ""):
@@ -49,3 +51,19 @@ def repeat_command(record: Record, model: Path | str | None) -> str:
         parts += ["--device", device, "--dtype", dtype, "--engine", engine]
     line = " ".join(shlex.quote(p) for p in parts)
     return line if model is not None else f"{line}  # CHECKPOINT: {record.model}, sha256 {record.model_sha256}"
+
+
+def model_at_hand(record: Record) -> Path | str | None:
+    """Return the model that was run: a calculator's name, or the checkpoint where it lies in a usual place; else None."""
+    if hashlib.sha256(record.family.encode()).hexdigest() == record.model_sha256:
+        return record.family  # a calculator by name is the hash of its name
+    return _found(record.model, record.model_sha256)
+
+
+@cache
+def _found(name: str, sha256: str) -> Path | None:
+    for folder in (Path("checkpoints"), Path()):
+        path = folder / f"{name}.pt"
+        if path.is_file() and sha256_of(path) == sha256:
+            return path
+    return None

@@ -134,7 +134,7 @@ def _split(records: list[Record], static: dict[str, np.ndarray]) -> dict[str, An
     errors = [r for r in records if r.protocol == "static-errors"]
     found: dict[str, Any] = {"n_molecules": len({r.molecule for r in records}), "judged": {}}
     found["stability"] = {c: _stability(runs, errors) for c, runs in by_condition(records).items()}
-    tables = [FrameSums(static[_slug(r)]) for r in errors if _slug(r) in static]
+    tables = [FrameSums(static[r.slug]) for r in errors if r.slug in static]
     if tables:
         found["static_errors"] = {k: _spread(v) for k, v in pooled_with_spread(tables).items()}
     for protocol, section in SECTIONS.items():
@@ -149,10 +149,6 @@ def _split(records: list[Record], static: dict[str, np.ndarray]) -> dict[str, An
                 "metrics": _means(chosen, tuple(row.metric for row in section.rows)),
             }
     return found
-
-
-def _slug(record: Record) -> str:
-    return record.molecule.replace(" ", "-").replace(",", "_")
 
 
 def _stability(runs: list[Record], errors: list[Record]) -> dict[str, Any]:

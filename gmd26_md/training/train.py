@@ -34,7 +34,7 @@ from gmd26_md.training.validation import Errors, validation_errors
 
 
 def train(
-    task: Task | str,
+    task: Task | Path | str,
     recipe: Recipe | str,
     data_dir: Path | str,
     out_dir: Path | str,
@@ -54,7 +54,7 @@ def train(
     Parameters
     ----------
     task
-        A task or its name.
+        A task, its name, or the file of one's own.
     recipe
         A recipe, the path of a recipe file, or a family for its packaged recipe.
     data_dir
@@ -78,7 +78,7 @@ def train(
     TrainingDivergedError
         If the loss stops being a number; the last good state stays on disk.
     """
-    task = tasks.get(task) if isinstance(task, str) else task
+    task = task if isinstance(task, Task) else tasks.get(task)
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     _check_request(task, minutes)
     hyperparameters = all_hyperparameters(recipe)
@@ -193,6 +193,7 @@ class _Setup:
                 "n_parameters": sum(p.numel() for p in potential.network.parameters()),
                 "n_train_frames": sum(len(m.energies) for m in self.data.train),
                 "molecules": [m.name for m in self.task.train],
+                **_own_task(self.task),
                 "train_data_sha256": settings["train_data_sha256"],
                 "validation": asdict(errors),
                 **self.element_energies.card(),
@@ -215,6 +216,7 @@ def _settings(
 ) -> dict[str, Any]:
     return {
         "task": task.name,
+        **({"task_sha256": task.sha256} if task.sha256 else {}),
         "molecules": [m.slug for m in task.train],
         "level_of_theory": level_of_theory,
         "minutes": minutes,
@@ -222,6 +224,15 @@ def _settings(
         "train_data_sha256": digest(data.train),
         "validation_data_sha256": digest(data.validation),
     }
+
+
+def _own_task(task: Task) -> dict[str, Any]:
+    """Return what a name does not say of a task of one's own: its hash, and what its molecules are."""
+    if not task.sha256:
+        return {}
+    from gmd26_md.constitution import constitution
+
+    return {"task_sha256": task.sha256, "constitutions": [constitution(m) for m in task.train]}
 
 
 def _versions() -> dict[str, str]:
