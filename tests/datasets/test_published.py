@@ -1,0 +1,563 @@
+"""The reader of the published set, on small files of every shape it knows, right and wrong."""
+
+import ase.db
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import Trajectory as AseTrajectory
+from ase.io import write
+
+from gmd26_md import molecules
+from gmd26_md.datasets import store
+from gmd26_md.datasets.heldout import heldout_frames
+from gmd26_md.datasets.published import stage_of, survey
+from gmd26_md.datasets.published_files import Names
+from gmd26_md.datasets.published_import import ImportSettings, import_molecules
+from gmd26_md.datasets.published_molecules import identify
+from gmd26_md.datasets.published_parts import LEVEL, Asked
+from gmd26_md.datasets.published_units import recognise_energies, stiffness_eV_per_A2, units_of
+from gmd26_md.errors import UserError
+from gmd26_md.observables.bonds import bond_graph
+from gmd26_md.trajectory import Trajectory
+
+ETHANE = molecules.get("ethane")
+ACID = molecules.get("acetic acid")
+ATOM_ENERGIES = {1: -16.22, 6: -1036.11, 7: -1489.11, 8: -2046.00}  # eV, as PBE has them within 0.1 %
+STIFFNESS = 29.0  # eV/Å², a C-H bond's
+
+
+def labelled(molecule, n_frames, seed, order=None):
+    """Frames of a molecule whose bonds are springs: right in kind, sign and unit, at no cost."""
+    atoms = molecule.atoms()
+    random = np.random.default_rng(seed)
+    positions = atoms.positions + 0.03 * random.normal(size=(n_frames, len(atoms), 3))
+    bonds = bond_graph(atoms.numbers, atoms.positions)
+    vectors = positions[:, bonds.bonds[:, 0]] - positions[:, bonds.bonds[:, 1]]
+    lengths = np.linalg.norm(vectors, axis=2)
+    pulls = -STIFFNESS * (lengths - bonds.lengths)[..., None] * vectors / lengths[..., None]
+    forces = np.zeros_like(positions)
+    for index, (i, j) in enumerate(bonds.bonds):
+        forces[:, i] += pulls[:, index]
+        forces[:, j] -= pulls[:, index]
+    energies = sum(ATOM_ENERGIES[z] for z in atoms.numbers) + 0.5 * STIFFNESS * ((lengths - bonds.lengths) ** 2).sum(1)
+    order = np.arange(len(atoms)) if order is None else np.asarray(order)
+    return Trajectory(atoms.numbers[order], np.arange(n_frames), positions[:, order], None, energies, forces[:, order])
+
+
+def reversed_order(molecule):
+    return np.arange(len(molecule.atoms()))[::-1]
+
+
+def ase_frames(*trajectories):
+    return [
+        with_labels(t.numbers, t.positions[i], t.energies[i], t.forces[i])
+        for t in trajectories
+        for i in range(t.n_frames)
+    ]
+
+
+def with_labels(numbers, positions, energy, forces):
+    atoms = Atoms(numbers, positions + 30.0, cell=[60, 60, 60])  # in a box, as the authors' generator puts them
+    atoms.positions -= 30.0
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
+    return atoms
+
+
+def write_traj(path, *trajectories):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with AseTrajectory(path, "w") as file:
+        for atoms in ase_frames(*trajectories):
+            file.write(atoms)
+
+
+def write_extxyz(path, *trajectories):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, ase_frames(*trajectories), format="extxyz")
+
+
+def write_db(path, *trajectories):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ase.db.connect(path, type="db") as database:
+        for atoms in ase_frames(*trajectories):
+            database.write(atoms)
+
+
+def write_npz(path, trajectory, **more):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    t = trajectory
+    np.savez(path, **({"z": t.numbers, "R": t.positions, "E": t.energies, "F": t.forces} | more))
+
+
+EV = {"energy": "eV", "length": "Å", "force": "eV/Å"}
+WRITERS = {"ase-traj": write_traj, "extxyz": write_extxyz, "ase-db": write_db, "npz": write_npz}
+ENDINGS = {"ase-traj": "traj", "extxyz": "xyz", "ase-db": "db", "npz": "npz"}
+
+
+def put(folder, molecule=ACID, kind="ase-traj", n_primary=8, n_secondary=6, order=None):
+    """Write a molecule in the layout of the authors' generator, its stage in the name."""
+    where = folder / "data" / "Any_Family" / f"{molecule.n_carbon}_{molecule.smiles}"
+    for stage, n, seed in (("primary", n_primary, 1), ("secondary", n_secondary, 2)):
+        WRITERS[kind](where / f"{stage}.{ENDINGS[kind]}", labelled(molecule, n, seed, order))
+    return where
+
+
+def imported(folder, out, asked=None, settings=None, molecule=ACID):
+    seen = survey(folder, asked)
+    (result,) = import_molecules(seen, [molecule], out, settings)
+    return result.stages
+
+
+def read(out, stage, molecule=ACID, level=LEVEL):
+    return store.read_frames(store.path_of(out, level, molecule, stage))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_kind_of_file_gives_the_same_frames(kind, tmp_path):
+    put(tmp_path / "set", kind=kind)
+    asked = Asked(units=EV if kind == "npz" else {})
+    assert imported(tmp_path / "set", tmp_path / "out", asked) == {"secondary": "done", "primary": "done"}
+    found, want = read(tmp_path / "out", "primary"), labelled(ACID, 8, 1)
+    # written to 1e-8 (extended XYZ) or better; the box of 30 Å takes 1e-14
+    assert np.allclose(found.positions, want.positions, atol=2e-8)
+    assert np.allclose(found.forces, want.forces, atol=2e-8)
+    assert np.allclose(found.energies, want.energies, atol=1e-6)
+    assert np.array_equal(found.numbers, ACID.atoms().numbers)
+
+
+def test_what_was_imported_is_what_tasks_read(tmp_path):
+    put(tmp_path / "set", n_secondary=105)
+    imported(tmp_path / "set", tmp_path / "out")
+    assert heldout_frames(tmp_path / "out", LEVEL, ACID, "ood").n_frames == 8
+    assert heldout_frames(tmp_path / "out", LEVEL, ACID, "id").n_frames == 5  # without the 100 that validate
+
+
+def test_a_file_in_another_order_of_atoms_comes_out_in_ours(tmp_path):
+    put(tmp_path / "set", order=reversed_order(ACID))
+    imported(tmp_path / "set", tmp_path / "out")
+    found, want = read(tmp_path / "out", "primary"), labelled(ACID, 8, 1)
+    assert np.array_equal(found.numbers, want.numbers)
+    heavy = found.numbers > 1  # hydrogens of one methyl group may be exchanged: the graph does not tell them apart
+    assert np.allclose(found.forces[:, heavy], want.forces[:, heavy])
+    assert np.allclose(found.energies, want.energies)
+    stiffness, correlation = stiffness_eV_per_A2(found.numbers, found.positions, found.forces)
+    assert 25 < stiffness < 35  # other bonds pull as well
+    assert correlation < -0.8
+
+
+def test_a_changed_order_of_atoms_between_frames_is_mended_and_said(tmp_path):
+    where = put(tmp_path / "set")
+    mixed = [labelled(ACID, 4, 1), labelled(ACID, 4, 3, reversed_order(ACID))]
+    write_traj(where / "primary.traj", *mixed)
+    seen = survey(tmp_path / "set")
+    assert [len(part.at) for part in seen.found[ACID.slug]["primary"].parts] == [4, 4]
+    assert imported(tmp_path / "set", tmp_path / "out")["primary"] == "done"
+    found = read(tmp_path / "out", "primary")
+    assert np.allclose(found.energies, np.concatenate([t.energies for t in mixed]))  # the file's order of frames
+    carbon_1 = [t.forces[:, list(t.numbers).index(6)] for t in mixed[:1]]
+    assert np.allclose(found.forces[:4, list(found.numbers).index(6)], carbon_1[0])
+    assert len(store.read_provenance(store.folder_of(tmp_path / "out", LEVEL, ACID))["primary"]["atom_order"]) == 2
+
+
+def test_exchanged_symbols_with_the_same_elements_are_another_order_or_unknown_but_never_this_molecule(tmp_path):
+    good = labelled(ACID, 5, 1)
+    swapped = good.positions[:1].copy()
+    a, b = (int(i) for i in np.flatnonzero(good.numbers == 8))
+    hydroxyl = a if any(7 in pair or a in pair for pair in bond_graph(good.numbers, good.positions[0]).pairs) else b
+    swapped[0, [a, b]] = swapped[0, [b, a]]
+    bad = Trajectory(good.numbers, np.zeros(1), swapped, None, good.energies[:1], good.forces[:1])
+    write_traj(tmp_path / "set" / "primary.traj", good, bad)
+    seen = survey(tmp_path / "set")
+    assert [len(p.at) for p in seen.found[ACID.slug]["primary"].parts] == [5, 1]
+    assert hydroxyl in (a, b)
+
+
+def test_two_molecules_in_one_file_are_taken_apart(tmp_path):
+    write_traj(tmp_path / "set" / "primary.traj", labelled(ACID, 4, 1), labelled(ETHANE, 3, 2), labelled(ACID, 2, 3))
+    seen = survey(tmp_path / "set")
+    assert {slug: stages["primary"].n_frames for slug, stages in seen.found.items()} == {ACID.slug: 6, ETHANE.slug: 3}
+    import_molecules(seen, [ACID, ETHANE], tmp_path / "out")
+    assert read(tmp_path / "out", "primary").n_frames == 6
+    assert read(tmp_path / "out", "primary", ETHANE).n_frames == 3
+
+
+def test_a_file_that_repeats_an_earlier_molecule_is_taken_once_and_said(tmp_path):
+    """The authors' labelling script gathers: each file it writes holds the molecules before it too."""
+    write_traj(tmp_path / "set" / "a_primary.traj", labelled(ACID, 4, 1))
+    write_traj(tmp_path / "set" / "b_primary.traj", labelled(ACID, 4, 1), labelled(ETHANE, 3, 2))
+    seen = survey(tmp_path / "set")
+    assert seen.problems == []
+    assert len(seen.twins) == 1
+    assert "b_primary.traj" in seen.twins[0]
+
+
+def test_different_frames_for_one_stage_are_a_problem_and_nothing_is_chosen(tmp_path):
+    write_traj(tmp_path / "set" / "x" / "primary.traj", labelled(ACID, 4, 1))
+    write_traj(tmp_path / "set" / "y" / "primary.traj", labelled(ACID, 5, 9))
+    seen = survey(tmp_path / "set")
+    assert seen.found == {}
+    assert "different primary frames" in seen.problems[0]
+    assert "--include" in seen.problems[0]
+    assert survey(tmp_path / "set", Asked(include=("y/*",))).found[ACID.slug]["primary"].n_frames == 5
+
+
+def test_an_unknown_molecule_is_listed_and_left_out(tmp_path):
+    put(tmp_path / "set")
+    water = Atoms("OH2", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    with AseTrajectory(tmp_path / "set" / "water.traj", "w") as file:
+        file.write(with_labels(water.numbers, water.positions, -2080.0, np.zeros((3, 3))))
+    seen = survey(tmp_path / "set")
+    assert [(u.formula, u.n_frames, u.path.name) for u in seen.contents.unknown] == [("H2O", 1, "water.traj")]
+    assert set(seen.found) == {ACID.slug}
+
+
+def test_a_broken_molecule_is_not_taken_for_a_whole_one(tmp_path):
+    whole = labelled(ACID, 3, 1)
+    positions = whole.positions.copy()
+    positions[1, -1] += 3.0  # a hydrogen is gone
+    torn = Trajectory(whole.numbers, whole.time_fs, positions, None, whole.energies, whole.forces)
+    write_traj(tmp_path / "set" / "primary.traj", torn)
+    seen = survey(tmp_path / "set")
+    assert seen.found[ACID.slug]["primary"].n_frames == 2
+    assert [u.n_frames for u in seen.contents.unknown] == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "n_frames", "asked", "want"),
+    [
+        ("data/x/primary/a.traj", 3, Asked(), ("primary", "path")),
+        ("data/x/CCO_secondary.traj", 3, Asked(), ("secondary", "path")),
+        ("data/x/CCO_total.traj", 2013, Asked(), ("primary", "count")),
+        ("data/x/CCO_final.traj", 501, Asked(), ("secondary", "count")),
+        ("data/x/CCO_final.traj", 1000, Asked(), None),
+        ("data/primary_or_secondary.traj", 1000, Asked(), None),
+        ("data/x/CCO_final.traj", 2013, Asked(secondary="*_final.traj"), ("secondary", "asked")),
+        ("data/x/CCO_total.traj", 2013, Asked(secondary="*_final.traj"), None),
+    ],
+)  # fmt: skip
+def test_primary_and_secondary_are_told_by_a_rule_or_not_at_all(name, n_frames, asked, want):
+    assert stage_of(name, n_frames, asked) == want
+
+
+def test_frames_that_no_rule_places_are_a_problem_with_its_cure(tmp_path):
+    write_traj(tmp_path / "set" / "CC_total.traj", labelled(ETHANE, 7, 1))
+    (problem,) = survey(tmp_path / "set").problems
+    assert "7 frames of ethane may be primary" in problem
+    assert "--primary PATTERN" in problem
+    seen = survey(tmp_path / "set", Asked(primary="*_total.traj", secondary="*_final.traj"))
+    assert seen.problems == []
+    assert seen.found["ethane"]["primary"].n_frames == 7
+
+
+# ---- units
+
+
+def test_hartree_energies_are_named_and_read_when_the_user_says_so(tmp_path):
+    where = put(tmp_path / "set")
+    for stage, n, seed in (("primary", 8, 1), ("secondary", 10, 2)):
+        t = labelled(ACID, n, seed)
+        (where / f"{stage}.traj").unlink()
+        in_hartree = Trajectory(
+            t.numbers, t.time_fs, t.positions, None, t.energies / units.Hartree, t.forces * units.Bohr / units.Hartree
+        )
+        write_traj(where / f"{stage}.traj", in_hartree)
+    seen = survey(tmp_path / "set")
+    assert seen.found == {}
+    assert "look like Hartree and not eV; say --energy-unit Hartree" in seen.problems[0]
+    only_energy = Asked(units={"energy": "Hartree"})
+    failed = imported(tmp_path / "set", tmp_path / "out", only_energy)["primary"]
+    assert failed.startswith("failed:")
+    assert "say --force-unit Hartree/Bohr" in failed
+    both = Asked(units={"energy": "Hartree", "force": "Hartree/Bohr"})
+    assert imported(tmp_path / "set", tmp_path / "out", both)["primary"] == "done"
+    assert np.allclose(read(tmp_path / "out", "primary").forces, labelled(ACID, 8, 1).forces)
+
+
+def test_positions_in_bohr_are_named(tmp_path):
+    t = labelled(ACID, 3, 1)
+    in_bohr = Trajectory(t.numbers, t.time_fs, t.positions / units.Bohr, None, t.energies, t.forces)
+    write_traj(tmp_path / "set" / "primary.traj", in_bohr)
+    seen = survey(tmp_path / "set")
+    assert "say --length-unit Bohr" in seen.contents.unknown[0].why
+    assert survey(tmp_path / "set", Asked(units={"length": "Bohr"})).found[ACID.slug]["primary"].n_frames == 3
+
+
+def test_an_archive_without_units_is_refused_and_one_that_states_them_is_read(tmp_path):
+    write_npz(tmp_path / "set" / "primary.npz", labelled(ACID, 8, 1))
+    (problem,) = survey(tmp_path / "set").problems
+    assert "states no unit of energy" in problem
+    assert "--energy-unit" in problem
+    kcal = units.kcal / units.mol
+    t = labelled(ACID, 8, 1)
+    write_npz(
+        tmp_path / "set" / "primary.npz", t, E=t.energies / kcal, F=t.forces / kcal, e_unit="kcal/mol", r_unit="Ang"
+    )
+    assert imported(tmp_path / "set", tmp_path / "out")["primary"] == "done"
+    assert np.allclose(read(tmp_path / "out", "primary").energies, t.energies)
+    (problem,) = survey(tmp_path / "set", Asked(units={"energy": "eV"})).problems
+    assert "states kcal/mol itself" in problem
+
+
+def test_energies_of_another_level_are_left_out_and_said(tmp_path):
+    put(tmp_path / "set" / "pbe")
+    t = labelled(ACID, 8, 5)
+    xtb = Trajectory(t.numbers, t.time_fs, t.positions, None, np.full(8, -393.1), t.forces)  # GFN2-xTB's own
+    write_traj(tmp_path / "set" / "xtb" / "primary.traj", xtb)
+    seen = survey(tmp_path / "set")
+    assert seen.problems == []
+    assert len(seen.contents.other_level) == 1
+    assert "looks like gfn2-xtb in eV" in seen.contents.other_level[0]
+    assert survey(tmp_path / "set", Asked(level="gfn2-xtb")).found[ACID.slug]["primary"].path.parent.name == "xtb"
+
+
+def test_relative_energies_need_the_users_word(tmp_path):
+    t = labelled(ACID, 8, 5)
+    relative = Trajectory(t.numbers, t.time_fs, t.positions, None, t.energies - t.energies.mean(), t.forces)
+    write_traj(tmp_path / "set" / "primary.traj", relative)
+    assert "--no-check-energies" in survey(tmp_path / "set").problems[0]
+    assert survey(tmp_path / "set", Asked(check_energies=False)).found[ACID.slug]["primary"].n_frames == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: -f, "they are gradients; turn them with --map forces=-NAME"),
+        (lambda f: f / (units.kcal / units.mol), "say --force-unit kcal/mol/Å"),
+        (lambda f: f[:, ::-1], "belong to other atoms or frames"),
+        (lambda f: f[np.roll(np.arange(len(f)), 1)], "belong to other atoms or frames"),
+    ],
+)
+def test_forces_that_do_not_follow_the_bonds_are_refused_with_the_likely_reason(change, words, tmp_path):
+    t = labelled(ACID, 40, 5)
+    wrong = Trajectory(t.numbers, t.time_fs, t.positions, None, t.energies, change(t.forces))
+    write_traj(tmp_path / "set" / "primary.traj", wrong)
+    failed = imported(tmp_path / "set", tmp_path / "out")["primary"]
+    assert failed.startswith("failed:")
+    assert words in failed
+    assert not store.path_of(tmp_path / "out", LEVEL, ACID, "primary").exists()
+    ok = ImportSettings(check_forces=False)
+    assert imported(tmp_path / "set", tmp_path / "out", settings=ok)["primary"] == "done"
+
+
+def test_gradients_are_turned_by_a_minus_before_the_name(tmp_path):
+    t = labelled(ACID, 8, 5)
+    write_npz(tmp_path / "set" / "primary.npz", t, gradient=-t.forces)
+    asked = Asked(units=EV, names=Names({"forces": "-gradient"}))
+    assert imported(tmp_path / "set", tmp_path / "out", asked)["primary"] == "done"
+    assert np.allclose(read(tmp_path / "out", "primary").forces, t.forces)
+
+
+@pytest.mark.parametrize(
+    ("per_atom", "unit", "want"),
+    [
+        (ATOM_ENERGIES, "eV", ("all-electron", "eV")),
+        (ATOM_ENERGIES, "kcal/mol", ("all-electron", "kcal/mol")),
+        ({1: -13.68, 6: -58.71, 7: -79.54, 8: -110.37}, "Hartree", ("gfn2-xtb", "Hartree")),
+    ],
+)
+def test_every_one_of_our_molecules_is_told_by_its_energy_in_any_unit(per_atom, unit, want):
+    from gmd26_md.datasets.published_units import ENERGY_UNITS
+
+    for molecule in molecules.all_molecules()[::7]:
+        numbers = np.array([6] * molecule.n_carbon + [1] * 2 * molecule.n_carbon + [8] * 4)
+        energy = sum(per_atom[z] for z in numbers.tolist()) / ENERGY_UNITS[unit]
+        assert recognise_energies(numbers, np.array([energy])) == want
+
+
+def test_a_stated_energy_and_length_make_the_unit_of_force_and_nothing_is_guessed():
+    assert units_of({"energy": "kcal/mol", "length": "Ang"}, {}, ase_units=False).force == "kcal/mol/Å"
+    with pytest.raises(UserError, match="unknown unit of energy 'Rydberg'"):
+        units_of({"energy": "Rydberg"}, {}, ase_units=True)
+    with pytest.raises(UserError, match="states no unit of force"):
+        units_of({}, {"energy": "eV", "length": "Å"}, ase_units=False)
+
+
+# ---- files that are wrong
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_file_cut_short_is_said_and_the_others_are_read(kind, tmp_path):
+    where = put(tmp_path / "set", kind=kind, n_primary=40)
+    path = where / f"primary.{ENDINGS[kind]}"
+    path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
+    seen = survey(tmp_path / "set", Asked(units=EV))
+    said = seen.problems + [f"{path}: {why}" for why, names in seen.left_out.items() for path in names]
+    assert len(said) == 1
+    assert "primary" in said[0]
+    assert "fetch it again" in said[0]
+    assert "\n" not in said[0]
+    assert set(seen.found[ACID.slug]) == {"secondary"}
+
+
+def test_a_missing_field_is_said_with_what_is_there_and_can_be_mapped(tmp_path):
+    t = labelled(ACID, 8, 1)
+    bare = [Atoms(t.numbers, p, info={"REF_energy": e}) for p, e in zip(t.positions, t.energies, strict=True)]
+    for atoms, f in zip(bare, t.forces, strict=True):
+        atoms.arrays["REF_forces"] = f
+    (tmp_path / "set").mkdir()
+    write(tmp_path / "set" / "primary.xyz", bare, format="extxyz")
+    (problem,) = survey(tmp_path / "set").problems
+    assert "expected energies as 'energy', found REF_energy, REF_forces" in problem
+    asked = Asked(names=Names({"energies": "REF_energy", "forces": "REF_forces"}))
+    assert imported(tmp_path / "set", tmp_path / "out", asked)["primary"] == "done"
+    assert np.allclose(read(tmp_path / "out", "primary").energies, t.energies)
+
+
+def test_an_archive_with_pickled_objects_is_never_unpickled(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "boom"), "w"))
+
+    write_npz(tmp_path / "set" / "primary.npz", labelled(ACID, 3, 1), E=np.array([Bomb()], dtype=object))
+    (problem,) = survey(tmp_path / "set", Asked(units=EV)).problems
+    assert "does not read" in problem
+    assert not (tmp_path / "boom").exists()
+
+
+def test_an_archive_whose_arrays_do_not_match_is_said(tmp_path):
+    t = labelled(ACID, 4, 1)
+    write_npz(tmp_path / "set" / "primary.npz", t, F=t.forces[:3])
+    assert "expected 4 forces, one a geometry, found 3" in survey(tmp_path / "set", Asked(units=EV)).problems[0]
+    write_npz(tmp_path / "set" / "primary.npz", t, F=t.forces[:, :5])
+    assert "expected forces (8, 3) a frame, found (5, 3)" in survey(tmp_path / "set", Asked(units=EV)).problems[0]
+    write_npz(tmp_path / "set" / "primary.npz", t, forces=t.forces)
+    assert "expected forces as one array F or forces" in survey(tmp_path / "set", Asked(units=EV)).problems[0]
+
+
+def test_an_archive_of_padded_molecules_is_taken_apart(tmp_path):
+    a, b = labelled(ETHANE, 2, 1), labelled(molecules.get("propane"), 3, 2)
+    n = b.n_atoms
+
+    def padded(array):
+        return np.pad(array, [(0, 0), (0, n - array.shape[1]), *[(0, 0)] * (array.ndim - 2)])
+
+    numbers = [padded(np.tile(t.numbers, (t.n_frames, 1))) for t in (a, b)]
+    (tmp_path / "set").mkdir()
+    np.savez(
+        tmp_path / "set" / "primary.npz",
+        atomic_numbers=np.concatenate(numbers),
+        coordinates=np.concatenate([padded(a.positions), b.positions]),
+        forces=np.concatenate([padded(a.forces), b.forces]),
+        energies=np.concatenate([a.energies, b.energies])[:, None],
+    )
+    seen = survey(tmp_path / "set", Asked(units=EV))
+    assert {slug: s["primary"].n_frames for slug, s in seen.found.items()} == {"ethane": 2, "propane": 3}
+
+
+@pytest.mark.parametrize("field", ["positions", "energies", "forces"])
+def test_a_value_that_is_no_number_stops_the_molecule_or_is_dropped_and_counted(field, tmp_path):
+    where = put(tmp_path / "set", kind="npz")
+    t = labelled(ACID, 8, 1)
+    getattr(t, field)[2, ...] = np.nan
+    write_npz(where / "primary.npz", t)
+    stages = imported(tmp_path / "set", tmp_path / "out", Asked(units=EV))
+    assert stages["secondary"] == "done"
+    assert (
+        "1 of 8 frames with energies, forces or positions that are not finite (the first is number 2"
+        in stages["primary"]
+    )
+    stages = imported(tmp_path / "set", tmp_path / "out", Asked(units=EV), ImportSettings(drop_bad_frames=True))
+    assert stages["primary"] == "done"
+    assert read(tmp_path / "out", "primary").n_frames == 7
+    entry = store.read_provenance(store.folder_of(tmp_path / "out", LEVEL, ACID))["primary"]
+    assert list(entry["dropped"].values()) == [1]
+
+
+def test_a_frame_without_labels_is_named(tmp_path):
+    frames = ase_frames(labelled(ACID, 3, 1))
+    frames[1].calc = None
+    (tmp_path / "set").mkdir()
+    with AseTrajectory(tmp_path / "set" / "primary.traj", "w") as file:
+        for atoms in frames:
+            file.write(atoms)
+    (problem,) = survey(tmp_path / "set").problems
+    assert "frame 1: expected energies as 'energy', found no labels at all" in problem
+
+
+def test_a_frame_that_comes_twice_is_said_or_dropped(tmp_path):
+    write_traj(tmp_path / "set" / "primary.traj", labelled(ACID, 4, 1), labelled(ACID, 5, 1).part(slice(3, 4)))
+    again = labelled(ACID, 4, 1)
+    write_traj(tmp_path / "set" / "primary.traj", again, again.part(slice(3, 4)))
+    assert "1 of 5 frames whose positions come twice" in imported(tmp_path / "set", tmp_path / "out")["primary"]
+    imported(tmp_path / "set", tmp_path / "out", settings=ImportSettings(drop_bad_frames=True))
+    assert read(tmp_path / "out", "primary").n_frames == 4
+
+
+def test_a_primary_that_holds_frames_of_the_secondary_is_not_independent(tmp_path):
+    write_traj(tmp_path / "set" / "primary.traj", labelled(ACID, 4, 1), labelled(ACID, 3, 2))
+    write_traj(tmp_path / "set" / "secondary.traj", labelled(ACID, 3, 2))
+    assert "3 of 7 frames that are in the secondary" in imported(tmp_path / "set", tmp_path / "out")["primary"]
+    imported(tmp_path / "set", tmp_path / "out", settings=ImportSettings(drop_bad_frames=True))
+    assert read(tmp_path / "out", "primary").n_frames == 4
+    assert read(tmp_path / "out", "secondary").n_frames == 3  # the test stays whole
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5, which is not read here"),
+        (b"PAR1....", "Parquet, which is not read here"),
+        (b"\x1f\x8b\x08", "compressed; unpack it first"),
+        (b"\x80\x04\x95", "not a data file"),
+    ],
+)
+def test_what_is_no_data_is_told_by_content_and_left_out(content, why, tmp_path):
+    put(tmp_path / "set")
+    (tmp_path / "set" / "looks-like.traj").write_bytes(content)
+    seen = survey(tmp_path / "set")
+    assert any(why in reason and names == ["looks-like.traj"] for reason, names in seen.left_out.items())
+    assert set(seen.found) == {ACID.slug}
+
+
+def test_a_folder_of_pointers_says_that_the_data_is_not_there(tmp_path):
+    (tmp_path / "a.traj").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(UserError, match=r"no data file .*1 a pointer of Git LFS, not the data"):
+        survey(tmp_path)
+    with pytest.raises(UserError, match="no folder"):
+        survey(tmp_path / "nowhere")
+
+
+# ---- going on
+
+
+def test_what_is_imported_is_not_touched_again_and_other_data_are_not_written_over(tmp_path):
+    where = put(tmp_path / "set")
+    imported(tmp_path / "set", tmp_path / "out")
+    path = store.path_of(tmp_path / "out", LEVEL, ACID, "primary")
+    before = path.stat().st_mtime_ns
+    assert imported(tmp_path / "set", tmp_path / "out") == {"secondary": "kept", "primary": "kept"}
+    assert path.stat().st_mtime_ns == before
+    path.unlink()
+    assert imported(tmp_path / "set", tmp_path / "out") == {"secondary": "kept", "primary": "done"}
+    (where / "primary.traj").unlink()
+    write_traj(where / "primary.traj", labelled(ACID, 9, 77))
+    with pytest.raises(UserError, match="was made with imported_sha256"):
+        imported(tmp_path / "set", tmp_path / "out")
+    assert read(tmp_path / "out", "primary").n_frames == 8
+
+
+def test_no_frame_is_called_a_minimum_and_the_time_is_said_to_be_a_number(tmp_path):
+    put(tmp_path / "set")
+    imported(tmp_path / "set", tmp_path / "out")
+    assert not store.path_of(tmp_path / "out", LEVEL, ACID, "minimum").exists()
+    assert "do not state the interval" in read(tmp_path / "out", "primary").info["time_fs"]
+    entry = store.read_provenance(store.folder_of(tmp_path / "out", LEVEL, ACID))["primary"]
+    assert entry["file"].endswith("primary.traj")
+    assert "none in the set" in entry["minimum"]
+
+
+def test_all_our_molecules_are_known_by_their_bonds_in_any_order_and_no_two_alike():
+    random = np.random.default_rng(3)
+    # ten of them: embedding all 120 takes half a minute; that no two have one graph is seen without structures
+    for molecule in molecules.all_molecules()[::13]:
+        atoms = molecule.atoms()
+        order = random.permutation(len(atoms))
+        found, back = identify(atoms.numbers[order].astype(np.int64), atoms.positions[order])
+        assert found == molecule
+        assert np.array_equal(atoms.numbers[order][back], atoms.numbers)
+        bonds = bond_graph(atoms.numbers, atoms.positions).pairs
+        assert bond_graph(atoms.numbers, atoms.positions[order][back]).pairs == bonds
+    from gmd26_md.datasets.published_molecules import _known
+
+    assert len(_known()) == 120
