@@ -15,6 +15,7 @@ import click
 from gmd26_md.commands.data_compare import compare
 from gmd26_md.commands.data_import import import_command
 from gmd26_md.commands.data_label import label
+from gmd26_md.commands.data_verify import verify
 from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, NOT_NEGATIVE, POSITIVE
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def command() -> None:
 
 
 command.add_command(label)
+command.add_command(verify)
 command.add_command(import_command)
 command.add_command(compare)
 
@@ -161,7 +163,7 @@ def subset(task: str, data: Path, level: str, out: Path, n_frames: int) -> None:
         raise UserError(
             f"{out / level} is there already and is not written over; delete it, or give --out a new folder."
         )
-    pairs = [(m, asked.split_of(m)) for m in asked.molecules]
+    pairs = [(m, asked.frames_of(m)) for m in asked.tested]
     written = write_small_set(data, level, pairs, out, n_frames, _this_command())
     if not written:
         raise UserError(f"{data / level} has no test frames of {task}; make them with 'gmd26-md data generate'.")

@@ -1,7 +1,9 @@
-"""Progress on the terminal: a bar that moves, the pace and the time left. Silent when piped."""
+"""Progress on the terminal: a bar that moves, pace and time left. Piped: silent, or a line now and then."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,14 +14,23 @@ if TYPE_CHECKING:
     from gmd26_md.datasets.generate import GenerationProgress
 
 
+LINE_EVERY_S = 120.0
+"""In a log file: often enough to see that it lives, seldom enough to read."""
+
+
 @contextmanager
-def bar(label: str, *, silent: bool = False) -> Iterator[Callable[[float, str], None]]:
-    """Yield `show(fraction, words)`; on a terminal it moves a bar, elsewhere (or if asked) it is silent."""
+def bar(
+    label: str, *, silent: bool = False, line_every_s: float | None = None
+) -> Iterator[Callable[[float, str], None]]:
+    """Yield `show(fraction, words)`; on a terminal it moves a bar, elsewhere (or if asked) it is silent.
+
+    With `line_every_s` it says so in a line on the standard error where there is no terminal.
+    """
     from rich.console import Console
 
     console = Console(stderr=True)
     if silent or not console.is_terminal:
-        yield lambda fraction, words: None
+        yield (lambda fraction, words: None) if silent or line_every_s is None else _lines(label, line_every_s)
         return
     progress = _columns(console)
     with progress:
@@ -29,6 +40,19 @@ def bar(label: str, *, silent: bool = False) -> Iterator[Callable[[float, str], 
             progress.update(task, completed=fraction, words=words)
 
         yield show
+
+
+def _lines(label: str, every_s: float) -> Callable[[float, str], None]:
+    """Return `show(fraction, words)` that prints a line when the last one, or the start, is so long ago."""
+    said = time.monotonic()
+
+    def show(fraction: float, words: str) -> None:
+        nonlocal said
+        if time.monotonic() - said >= every_s:
+            said = time.monotonic()
+            print(f"{label}: {fraction:.0%}, {words}", file=sys.stderr, flush=True)
+
+    return show
 
 
 def _columns(console: object) -> Progress:
@@ -48,12 +72,23 @@ def _columns(console: object) -> Progress:
 @contextmanager
 def generation_bar() -> Iterator[Callable[[GenerationProgress], None]]:
     """Yield a callback for `datasets.generate`."""
-    with bar("reference data") as show:
+    with bar("reference data", line_every_s=LINE_EVERY_S) as show:
 
         def on_progress(p: GenerationProgress) -> None:
             left = "" if p.seconds_left is None else f", {duration(p.seconds_left)} left"
             running = ", ".join(p.running[:2])
             show(p.fraction, f"{p.n_done}/{p.n_molecules} molecules{left}; {running}")
+
+        yield on_progress
+
+
+@contextmanager
+def verification_bar() -> Iterator[Callable[[int, int, float], None]]:
+    """Yield a callback for `datasets.verify`."""
+    with bar("verified", line_every_s=LINE_EVERY_S) as show:
+
+        def on_progress(n_done: int, n_molecules: int, seconds_left: float) -> None:
+            show(n_done / n_molecules, f"{n_done}/{n_molecules} molecules, {duration(seconds_left)} left")
 
         yield on_progress
 

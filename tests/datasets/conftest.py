@@ -23,6 +23,20 @@ def few_steps() -> SamplingSettings:
 
 
 @pytest.fixture(scope="session")
+def enough_steps() -> SamplingSettings:
+    """Settings that give enough frames for slopes and temperatures to be judged, in a few seconds."""
+    return SamplingSettings(n_primary=60, n_secondary=60, equilibrate_ps=0.2)
+
+
+@pytest.fixture(scope="session")
+def sound_data(tmp_path_factory, ethane, enough_steps, sampled) -> Path:
+    """A data folder with 60 + 60 frames of ethane; look, do not change."""
+    data = tmp_path_factory.mktemp("sound")
+    assert sampled(ethane, data, enough_steps) == {"minimum": "done", "primary": "done", "secondary": "done"}
+    return data
+
+
+@pytest.fixture(scope="session")
 def sampled():
     """Return a function that samples a molecule into a data folder, here and now."""
 

@@ -1,0 +1,153 @@
+"""Energies along a trajectory against the forces along it, and both against the temperature. No reference is needed.
+
+The energy of a frame less that of the one before is, to third order, the work of the mean of their forces along the
+step. It is exact for springs however long the step, so that 10 fs will do: what is left is a tenth of the change.
+So a line through the changes against the works has slope 1 if energies and forces belong together, and a
+change far off the line is a jump. Limits of both were read off 18,600 frames of eighteen
+molecules at 500 K.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase.units import kB
+from numpy.typing import NDArray
+
+from gmd26_md.datasets.faults import ENERGY_UNITS, FORCE_UNITS, Fault, and_more, likely_unit
+from gmd26_md.trajectory import Trajectory
+
+Floats = NDArray[np.float64]
+
+MIN_FRAMES = 50
+"""Below it a slope or a temperature says nothing, and is not judged."""
+
+JUMP_ROBUST_SD = 20.0
+"""A jump is a change that lies so many robust standard deviations off the work. Seen: 10.9 at most."""
+
+_JUMP_kT = 5.0  # no less is a jump, so that a handful of frames with hardly any spread raises none
+_SLOPE = 1.3  # seen: 0.92 to 1.05, in pieces of 60 frames 0.81 to 1.13; the next unit of forces is 1.9 away
+_SCALE = 2.0  # of the temperature from energies: seen 0.79 to 1.11, in pieces of 60 frames 0.69 to 1.36
+_STANDARD_ERRORS, _SLACK = 5.0, 0.2  # of the temperature from forces; seen: 1.9 standard errors
+_N_BLOCKS = 10
+
+
+@dataclass(frozen=True)
+class Thermal:
+    """What energies and forces say about each other and the temperature; None with fewer than `MIN_FRAMES` frames.
+
+    Attributes
+    ----------
+    work_slope
+        Changes of the energy over works of the forces, 1 if both are in the same units: the median over the larger half
+        of the works, which a few bad frames do not move.
+    virial_K, virial_error_K
+        Temperature from the virial of the forces, (3N-3) kT = -sum of r·F, and its standard error from ten blocks:
+        exact for any potential that holds the molecule together. There are no velocities in the files to ask.
+    potential_K
+        Temperature from the median energy above the minimum, (3N-6) kT / 2 if all were springs: a rough one.
+    """
+
+    work_slope: float | None
+    virial_K: float | None
+    virial_error_K: float | None
+    potential_K: float | None
+
+
+def thermal(frames: Trajectory, minimum_energy: float) -> Thermal:
+    """Return what energies and forces say; `minimum_energy` in eV."""
+    if frames.n_frames < MIN_FRAMES or frames.n_atoms < 3:
+        return Thermal(None, None, None, None)
+    change, work = changes(frames)
+    centred = frames.positions - frames.positions.mean(axis=1, keepdims=True)
+    virial_K = -np.einsum("fax,fax->f", centred, frames.forces) / ((3 * frames.n_atoms - 3) * kB)
+    blocks = [block.mean() for block in np.array_split(virial_K, _N_BLOCKS)]
+    above = float(np.median(frames.energies)) - minimum_energy
+    large = np.abs(work) >= np.median(np.abs(work))
+    return Thermal(
+        work_slope=float(np.median(change[large] / work[large])),
+        virial_K=float(virial_K.mean()),
+        virial_error_K=float(np.std(blocks) / np.sqrt(_N_BLOCKS - 1)),
+        potential_K=float(2.0 * above / ((3 * frames.n_atoms - 6) * kB)),
+    )
+
+
+def changes(frames: Trajectory) -> tuple[Floats, Floats]:
+    """Return from frame to frame the change of the energy and the work of the forces, both (n_frames - 1,), eV."""
+    mean_forces = 0.5 * (frames.forces[1:] + frames.forces[:-1])
+    work = -np.einsum("fax,fax->f", mean_forces, np.diff(frames.positions, axis=0))
+    return np.diff(frames.energies), np.asarray(work)
+
+
+def wrong_scale(found: Thermal, temperature_K: float) -> list[Fault]:
+    """Return a fault if energies or forces are not of the size that belongs to positions in Å at this temperature."""
+    if found.work_slope is None or found.potential_K is None:
+        return []
+    slope, heat = found.work_slope, found.potential_K / temperature_K
+    belong, warm = 1 / _SLOPE <= slope <= _SLOPE, 1 / _SCALE <= heat <= _SCALE
+    if belong and warm:
+        return []
+    seen = (
+        f"energies change by {slope:.3g} times the work of the forces, and their median above the minimum is that of "
+        f"{found.potential_K:.3g} K, not {temperature_K:g} K"
+    )
+    if belong:
+        unit = likely_unit(heat, ENERGY_UNITS, 0.5)
+        guess = f"energies and forces are likely in {unit}, and must be in eV and eV/Å: " if unit else ""
+        return [Fault("unit" if unit else "temperature", guess + seen, None, heat, _SCALE)]
+    if warm:
+        unit = "eV/Å with the sign of the gradient" if slope < 0 else likely_unit(1.0 / slope, FORCE_UNITS, 0.3)
+        what = f"forces are {_guess(unit)}, and must be minus the gradient in eV/Å"
+    else:
+        what = f"energies are {_guess(likely_unit(slope, ENERGY_UNITS, 0.3))}, and must be in eV"
+    return [Fault("unit", f"{what}: {seen}", None, slope, _SLOPE)]
+
+
+def _guess(unit: str | None) -> str:
+    return f"likely in {unit}" if unit else "in no unit that is known here"
+
+
+def allowed_off_K(found: Thermal, temperature_K: float) -> float | None:
+    """Return how far the temperature of the forces may be off, K."""
+    if found.virial_error_K is None:
+        return None
+    return _STANDARD_ERRORS * found.virial_error_K + _SLACK * temperature_K
+
+
+def wrong_temperature(found: Thermal, temperature_K: float) -> list[Fault]:
+    """Return a fault if the forces belong to another temperature."""
+    allowed = allowed_off_K(found, temperature_K)
+    if found.virial_K is None or allowed is None:
+        return []
+    if abs(found.virial_K - temperature_K) <= allowed:
+        return []
+    words = f"the forces are those of {found.virial_K:.0f} K, want {temperature_K:g} K, allowed {allowed:.0f} K off"
+    return [Fault("temperature", words, None, found.virial_K, temperature_K)]
+
+
+def jump_limit(frames: Trajectory, temperature_K: float) -> tuple[Floats, float]:
+    """Return how far each change of the energy is off the work, (n_frames - 1,), and what is a jump, eV.
+
+    The limit grows with the median of what is seen, which one bad frame in three would not move by much: no jump
+    can hide behind itself.
+    """
+    change, work = changes(frames)
+    off = change - work
+    centre = float(np.median(off)) if off.size else 0.0
+    robust_sd = 1.4826 * float(np.median(np.abs(off - centre))) if off.size else 0.0
+    return off, max(JUMP_ROBUST_SD * robust_sd, _JUMP_kT * kB * temperature_K)
+
+
+def jumps(frames: Trajectory, temperature_K: float) -> list[Fault]:
+    """Return a fault if the energy changes by what the forces do not explain."""
+    off, limit = jump_limit(frames, temperature_K)
+    far = np.flatnonzero(~(np.abs(off) <= limit))
+    if not far.size:
+        return []
+    worst = int(np.nanargmax(np.abs(off)))
+    words = (
+        f"the energy jumps: {off[far[0]]:+.3g} eV more than the work of the forces, allowed {limit:.2g} eV"
+        f"{and_more(far.size)}; the largest is {off[worst]:+.3g} eV at frame {worst + 1}"
+    )
+    return [Fault("jump", words, int(far[0]) + 1, float(off[far[0]]), limit)]
