@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import click
 
+from gmd26_md.commands.breakdown import SHORT, chosen, measured_in
 from gmd26_md.commands.common import Asked, ask, finish, model_options, open_folder
 from gmd26_md.commands.numbers import COUNT
+
+if TYPE_CHECKING:
+    from gmd26_md.evaluate import Question
+    from gmd26_md.run_folder import RunFolder
 
 
 @click.command(short_help="Errors on reference frames, ID beside OOD.")
 @model_options
 @click.option("--n-frames", type=COUNT, default=0, show_default="all", help="Reference frames a molecule.")
-def command(asked: Asked, n_frames: int) -> None:
-    """Measure force and energy errors on reference frames, ID beside OOD, in the published columns."""
+@click.option(
+    "--by",
+    multiple=True,
+    help="Where the errors sit: molecule, length, element, bonds, element-bonds, length-bonds, magnitude, atom; may be "
+    "repeated. By default length, element and bonds.",
+)
+def command(asked: Asked, n_frames: int, by: tuple[str, ...]) -> None:
+    """Measure force and energy errors on reference frames, ID beside OOD, in the published columns.
+
+    Then where they sit: by chain length, element, bonds from the new fragment, and whether the direction of a force is
+    wrong or its length. 'gmd26-md breakdown' prints more of it later.
+    """
     from gmd26_md import evaluate
     from gmd26_md.commands.progress import bar
     from gmd26_md.errors import UserError
 
+    shown = chosen(by) or SHORT
     if asked.molecules is not None:
         raise UserError("static errors need reference frames; use --task, and --frames for your own folder of them.")
     with bar("static errors", silent=asked.quiet) as show:
@@ -28,4 +47,29 @@ def command(asked: Asked, n_frames: int) -> None:
             )
         folder = open_folder(asked, question, "static-errors", {"n_frames": n_frames})
         evaluate.measure_static_errors(question, folder, n_frames, show)
-    finish(asked, question, folder)
+    _finish(asked, question, folder, shown)
+
+
+def _finish(asked: Asked, question: Question, folder: RunFolder, shown: tuple[str, ...]) -> None:
+    """Write summary and table with the breakdown, and print one of them."""
+    from rich.console import Console
+
+    from gmd26_md import strict_json
+    from gmd26_md.report.static_breakdown import DIMENSIONS, SUMMARISED, break_down, by_split
+    from gmd26_md.report.static_breakdown_table import render_breakdown
+    from gmd26_md.report.tables import render
+
+    summary = finish(replace(asked, as_json=False, quiet=True), question, folder)
+    found = break_down(measured_in(folder), [d for d in DIMENSIONS if d in {*SUMMARISED, *shown}])
+    summary["bonds_from"] = found["bonds_from"]
+    for split, classes in by_split(found).items():
+        summary["splits"][split]["breakdown"] = classes
+    folder.write_summary(summary, f"{render(summary)}\n{render_breakdown(found, shown)}")
+    if asked.as_json:
+        click.echo(strict_json.dumps(summary))
+    elif not asked.quiet:
+        console = Console()
+        width, colour = max(console.width, 80), console.is_terminal
+        click.echo(render(summary, width=width, colour=colour))
+        click.echo(render_breakdown(found, shown, width=width, colour=colour))
+        click.echo(f"everything is in {folder.path}")
