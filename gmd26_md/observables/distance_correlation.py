@@ -33,6 +33,8 @@ class AtomErrors:
         Mean absolute error of an atom's force components, (n_frames, n_atoms), eV/Å.
     columns
         By name, each (n_frames, n_atoms).
+    far
+        By space, whether an atom is far in it, (n_frames, n_atoms).
     """
 
     molecule: str
@@ -40,6 +42,7 @@ class AtomErrors:
     numbers: NDArray[np.int64]
     error: Floats
     columns: dict[str, Floats]
+    far: dict[str, NDArray[np.bool_]]
 
     def table(self, element: int | None = None) -> Floats:
         """Return columns, and the error last, of all atoms or of one element's, (n_frames, n_chosen, n_columns + 1)."""
@@ -84,8 +87,8 @@ def over_molecules(molecules: Sequence[AtomErrors]) -> dict[str, Correlation]:
     return dict(zip(names, [row[0] for row in rows], strict=True))
 
 
-def far_and_near(molecules: Sequence[AtomErrors], column: str, limit: float) -> dict[str, float]:
-    """Return what being far says of an atom: `column` at `limit` or more.
+def far_and_near(molecules: Sequence[AtomErrors], space: str) -> dict[str, float]:
+    """Return what being far in a space says of an atom.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def far_and_near(molecules: Sequence[AtomErrors], column: str, limit: float) -> 
         `near_error_eV_per_A`; `worst_far_fraction`, the part of the worst twentieth of all atoms that is far. NaN where
         there is none to take it of.
     """
-    far = np.concatenate([m.columns[column].ravel() for m in molecules]) >= limit
+    far = np.concatenate([m.far[space].ravel() for m in molecules])
     error = np.concatenate([m.error.ravel() for m in molecules])
     error = np.where(np.isnan(error), np.inf, error)
     worst = error >= np.quantile(error, 0.95)
