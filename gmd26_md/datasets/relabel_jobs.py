@@ -112,7 +112,7 @@ def open_jobs(
 
 
 def _refuse_foreign(molecules: Sequence[tuple[Molecule, str]], reference: str) -> None:
-    """Raise for a reference that is no engine, is not installed or does not know an element."""
+    """Raise for a reference that is no engine, is not installed or does not know an element, and for ions."""
     if not families.is_engine(reference):
         raise UserError(
             f"reference {reference!r} is no level of theory; allowed are {', '.join(families.engine_names())}, such as "
@@ -122,6 +122,11 @@ def _refuse_foreign(molecules: Sequence[tuple[Molecule, str]], reference: str) -
     for molecule, _ in molecules:
         if not set(molecule.atoms().numbers.tolist()) <= known:
             raise UserError(f"{molecule.name} ({molecule.formula}) has elements that {reference} does not know.")
+        if molecule.charge or molecule.multiplicity != 1:
+            raise UserError(
+                f"{molecule.name} has charge {molecule.charge} and multiplicity {molecule.multiplicity}; labels are made "
+                "of neutral molecules with all electrons paired, choose those with --only."
+            )
 
 
 def _minimum_job(molecule: Molecule, data: Path, folder: Path, settings: LabelSettings, command: str) -> Job:
