@@ -124,8 +124,8 @@ def _refuse_foreign(molecules: Sequence[tuple[Molecule, str]], reference: str) -
             raise UserError(f"{molecule.name} ({molecule.formula}) has elements that {reference} does not know.")
         if molecule.charge or molecule.multiplicity != 1:
             raise UserError(
-                f"{molecule.name} has charge {molecule.charge} and multiplicity {molecule.multiplicity}; labels are made "
-                "of neutral molecules with all electrons paired, choose those with --only."
+                f"{molecule.name} has charge {molecule.charge} and multiplicity {molecule.multiplicity}; labels are of "
+                "neutral molecules with all electrons paired, choose those with --only."
             )
 
 
