@@ -1,0 +1,282 @@
+"""The whole line from nothing to the paper's table, as the commands that a person would type, each of which resumes.
+
+FOLDER/training/<family>-<task>/     what `train` leaves
+       checkpoints/<family>-<task>.pt
+       static/<family>-<task>/       run folders of `static-errors`
+       stability/<family>-<task>/    run folders of `stability`
+       logs/<stage>.log              what each command printed
+       stages.jsonl                  a line each time a stage ended
+       tables/<task>.txt .md .tex .csv
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gmd26_md import strict_json, tasks
+from gmd26_md.errors import UserError
+from gmd26_md.files import sha256_of, written_whole
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be reproduced, and where.
+
+    Attributes
+    ----------
+    task_names, families
+        What is trained on what; a task that uses another's models (fission) has those trained.
+    data, out
+        Folders of reference data and of everything else.
+    minutes
+        Of training, a family and task; by the recipe's steps if None.
+    seed
+        Of training.
+    recipe
+        As `train` takes it.
+    preset
+        Of the dynamics; none is run if empty.
+    level
+        Of theory.
+    data_options
+        Further options of `data generate`, as given on the command line.
+    device
+        As every command takes it.
+    pythons
+        The Python that runs a family, where it is not this one.
+    """
+
+    task_names: tuple[str, ...]
+    families: tuple[str, ...]
+    data: Path
+    out: Path
+    minutes: float | None = None
+    seed: int | None = None
+    recipe: str | None = None
+    preset: str = "quick"
+    level: str = "gfn2-xtb"
+    data_options: tuple[str, ...] = ()
+    device: str = "auto"
+    pythons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command of the line.
+
+    Attributes
+    ----------
+    name
+        Fit for a file, "train-mace-fusion".
+    arguments
+        After `gmd26-md`.
+    needs
+        Names of the stages without which it cannot be run.
+    python
+        What runs it.
+    reads
+        Files whose content it depends on: a stage is done for these contents.
+    copies
+        (from, to) when it has ended well.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    needs: tuple[str, ...]
+    python: str
+    reads: tuple[Path, ...] = ()
+    copies: tuple[Path, Path] | None = None
+
+    @property
+    def command(self) -> str:
+        """As a person would type it."""
+        return shlex.join(["gmd26-md", *self.arguments])
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a stage ended: "done", "done before", "failed" or "left out", and why."""
+
+    stage: Stage
+    outcome: str
+    reason: str = ""
+    seconds: float = 0.0
+
+
+def stages(plan: Plan) -> list[Stage]:
+    """Return the commands in an order in which each finds what it needs; training that tasks share stands once.
+
+    Raises
+    ------
+    UserError
+        For an unknown task.
+    """
+    found: dict[str, Stage] = {}
+    for name in plan.task_names:
+        own = tasks.get(name).models_of or name
+        for stage in (_data(plan, name), *[s for f in plan.families for s in _of_family(plan, f, own, name)]):
+            found.setdefault(stage.name, stage)
+    return list(found.values())
+
+
+def _data(plan: Plan, task: str) -> Stage:
+    given = ("--task", task, "--out", str(plan.data), "--reference", plan.level, *plan.data_options)
+    return Stage(f"data-{_slug(task)}", ("data", "generate", *given), (), sys.executable)
+
+
+def _of_family(plan: Plan, family: str, trained_on: str, task: str) -> list[Stage]:
+    python = plan.pythons.get(family, sys.executable)
+    model = f"{family}-{_slug(trained_on)}"
+    run = f"{family}-{_slug(task)}"
+    training, checkpoint = plan.out / "training" / model, plan.out / "checkpoints" / f"{model}.pt"
+    device = ("--device", plan.device)
+    options: list[str] = ["--family", family, "--task", trained_on, "--data", str(plan.data), "--level", plan.level]
+    options += ["--out", str(training), *device]
+    for option, value in (("--minutes", plan.minutes), ("--seed", plan.seed), ("--recipe", plan.recipe)):
+        if value is not None:
+            options += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    train = Stage(
+        f"train-{model}",
+        ("train", *options),
+        (f"data-{_slug(task)}",),
+        python,
+        copies=(training / "best.pt", checkpoint),
+    )
+    tested = ("--model", str(checkpoint), "--task", task, "--frames", str(plan.data), *device)
+    static = Stage(
+        f"static-{run}",
+        ("static-errors", *tested, "--out", str(plan.out / "static" / run)),
+        (train.name,),
+        python,
+        reads=(checkpoint,),
+    )
+    if not plan.preset:
+        return [train, static]
+    folder = str(plan.out / "stability" / run)
+    # few static frames here: those of the static stage are the ones that count
+    dynamics = ("stability", *tested, "--preset", plan.preset, "--n-static-frames", "20", "--out", folder)
+    return [train, static, Stage(f"stability-{run}", dynamics, (train.name,), python, reads=(checkpoint,))]
+
+
+def _slug(task: str) -> str:
+    """Return a task's name, or of a task in a file its own, fit for a file name."""
+    name = tasks.get(task).name
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+
+
+def reproduce(plan: Plan, *, on_stage: Callable[[Stage], None] = lambda stage: None) -> list[Ended]:
+    """Run what is missing of the stages, and return how each ended; what one cannot have, its dependents leave out.
+
+    A stage that ended well for the same command and the same files is not started again.
+
+    Raises
+    ------
+    UserError
+        For an unknown task.
+    KeyboardInterrupt
+        As it comes; the command at work leaves what it has for the next time.
+    """
+    ended: dict[str, Ended] = {}
+    done = _done(plan.out)
+    for stage in stages(plan):
+        missing = [name for name in stage.needs if ended[name].outcome not in ("done", "done before")]
+        if missing:
+            ended[stage.name] = Ended(stage, "left out", f"{missing[0]} is missing")
+            continue
+        # data are always asked for: their command knows best what is whole
+        if stage.needs and _key(stage) in done and (stage.copies is None or stage.copies[1].is_file()):
+            ended[stage.name] = Ended(stage, "done before")
+            continue
+        on_stage(stage)
+        ended[stage.name] = _run(stage, plan.out)
+    return list(ended.values())
+
+
+def _run(stage: Stage, out: Path) -> Ended:
+    log = out / "logs" / f"{stage.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with log.open("a", encoding="utf-8") as handle:
+        handle.write(f"$ {stage.command}\n")
+        handle.flush()
+        command = [stage.python, "-m", "gmd26_md", *stage.arguments]
+        try:
+            code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=handle, stderr=_errors(handle)).returncode
+        except OSError as problem:
+            return Ended(stage, "failed", f"{stage.python} cannot be started: {problem}")
+    seconds = time.monotonic() - began
+    if code:
+        return Ended(stage, "failed", f"exit code {code}: {_last_line(log)}", seconds)
+    if stage.copies is not None:
+        source, target = stage.copies
+        with written_whole(target) as aside:
+            shutil.copyfile(source, aside)
+    _note(out, {"stage": stage.name, "key": _key(stage), "command": stage.command, "seconds": round(seconds, 1)})
+    return Ended(stage, "done", "", seconds)
+
+
+def _errors(handle: Any) -> Any:
+    """Return where a command's progress goes: to the terminal where there is one, else into the log."""
+    return None if sys.stderr.isatty() else handle
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return f"{lines[-1]} ({log})" if lines else f"see {log}"
+
+
+def _key(stage: Stage) -> str:
+    contents = [sha256_of(path) if path.is_file() else None for path in stage.reads]
+    return hashlib.sha256(strict_json.canonical([stage.arguments, contents]).encode()).hexdigest()
+
+
+def _note(out: Path, entry: dict[str, Any]) -> None:
+    with (out / "stages.jsonl").open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(entry) + "\n")
+
+
+def _done(out: Path) -> set[str]:
+    path = out / "stages.jsonl"
+    if not path.is_file():
+        return set()
+    found = set()
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.add(str(json.loads(line)["key"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # a line torn by a kill: its stage is asked again, and finds its own work done
+    return found
+
+
+def folders_of(plan: Plan) -> list[Path]:
+    """Return the run folders that have a summary, static errors first."""
+    return [p.parent for kind in ("static", "stability") for p in sorted((plan.out / kind).glob("*/summary.json"))]
+
+
+def checked_pythons(given: Sequence[str]) -> dict[str, str]:
+    """Return FAMILY=PATH options as a mapping.
+
+    Raises
+    ------
+    UserError
+        For one of another form, or a path that is no file.
+    """
+    found = {}
+    for text in given:
+        family, sign, path = text.partition("=")
+        if not (family and sign and path):
+            raise UserError(f"--python {text!r} is not of the form FAMILY=PATH, as nequip=/envs/all/bin/python.")
+        if not Path(path).is_file():
+            raise UserError(f"--python {text}: {path} does not exist; give the python of an environment.")
+        found[family] = path
+    return found
