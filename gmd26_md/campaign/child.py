@@ -1,0 +1,72 @@
+"""What runs units: a process that is kept warm, one unit after the other.
+
+`python -m gmd26_md.campaign.child N` reads a JSON line a unit from its input and answers each with a JSON line on the
+open file N. What the commands print goes where its output goes. It ends with its input, and with its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from typing import Any
+
+
+def main() -> None:
+    """Run units until there are no more."""
+    parent = os.getppid()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answers:
+        for line in sys.stdin:
+            answers.write(json.dumps(answer(json.loads(line))) + "\n")
+            answers.flush()
+
+
+def answer(unit: dict[str, Any]) -> dict[str, Any]:
+    """Run the command line of a unit; say whether it ended well, and if not, why."""
+    import click
+
+    from gmd26_md.cli import gmd26_md
+    from gmd26_md.errors import UserError
+
+    began = time.monotonic()
+    reason = ""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            gmd26_md.main(list(unit["arguments"]), prog_name="gmd26-md", standalone_mode=False)
+    except click.exceptions.Exit:
+        pass
+    except click.ClickException as problem:
+        reason = problem.format_message()
+    except (UserError, OSError, MemoryError) as problem:
+        reason = str(problem) or type(problem).__name__
+    except Exception as problem:  # whatever it is, the unit failed of it, and the next one may not
+        traceback.print_exc()
+        reason = f"{type(problem).__name__}: {problem}"
+    sys.stderr.flush()
+    return {"reason": " ".join(reason.split()), "wall_s": time.monotonic() - began, "max_rss_MB": _max_rss_mb()}
+
+
+def _max_rss_mb() -> float | None:
+    """Return the most memory that this process has had, MB; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def _end_with(parent: int) -> None:
+    """End when the parent is gone: nobody waits for the answer, and the work folder is not anyone's."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

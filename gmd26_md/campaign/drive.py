@@ -1,0 +1,178 @@
+"""Run what is missing of a campaign: submit, wait, try again elsewhere, write down what failed, go on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gmd26_md.campaign.description import Campaign
+from gmd26_md.campaign.engines import Engine, open_engine
+from gmd26_md.campaign.units import Unit
+from gmd26_md.campaign.worker import run_unit
+from gmd26_md.errors import UserError
+from gmd26_md.files import write_text_whole
+
+_MAX_BREAKS = 6  # of the engine, without a unit done between them
+_LONGEST_REST_S = 30.0  # before an engine is opened again
+_LOOK_S = 1.0
+
+
+@dataclass
+class Progress:
+    """How a campaign stands.
+
+    Attributes
+    ----------
+    units
+        All of them.
+    done, failed
+        Keys, failed ones with their reason.
+    began
+        On the monotonic clock, s.
+    n_before
+        Units that were done before this call.
+    spent_s
+        Of the units done in this call.
+    """
+
+    units: Sequence[Unit]
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+    n_before: int = 0
+    spent_s: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the pace of this call; None until a unit is done."""
+        n_new = len(self.done) - self.n_before
+        n_left = len(self.units) - len(self.done) - len(self.failed)
+        return (time.monotonic() - self.began) / n_new * n_left if n_new else None
+
+
+def is_done(out: Path, unit: Unit) -> bool:
+    """Tell whether a unit's folder is in its place."""
+    return (out / "units" / unit.key / "unit.json").is_file()
+
+
+def run_missing(
+    campaign: Campaign,
+    units: Sequence[Unit],
+    *,
+    engine: str = "processes",
+    n_workers: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Run the units that are not done, and return how all of them stand.
+
+    A unit that fails is tried `n_retries` times more and then recorded in `failed/`; an engine that breaks is opened
+    anew. Units that failed in an earlier call are tried again.
+
+    Raises
+    ------
+    UserError
+        If the engine cannot be opened, or broke several times with nothing done between.
+    """
+    _clean(campaign.out)
+    progress = Progress(units, {u.key for u in units if is_done(campaign.out, u)})
+    progress.n_before = len(progress.done)
+    attempts: dict[str, list[str]] = {}
+    breaks = 0
+    while todo := [u for u in units if u.key not in progress.done and u.key not in progress.failed]:
+        before = len(progress.done)
+        try:
+            with open_engine(engine, n_workers) as opened:
+                _work_off(campaign, opened, todo, attempts, progress, on_progress)
+        except (BrokenExecutor, CancelledError, ConnectionError, UserError) as problem:
+            if isinstance(problem, UserError) and not breaks:
+                raise  # it never was there
+            breaks = 1 if len(progress.done) > before else breaks + 1
+            if breaks > _MAX_BREAKS:
+                raise UserError(
+                    f"the engine {engine} broke {breaks} times and nothing was done between "
+                    f"({type(problem).__name__}: {problem}); what is done is kept, give the command again."
+                ) from problem
+            time.sleep(min(_LONGEST_REST_S, 2.0**breaks))
+    return progress
+
+
+def _work_off(
+    campaign: Campaign,
+    engine: Engine,
+    todo: Iterable[Unit],
+    attempts: dict[str, list[str]],
+    progress: Progress,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Submit the units, and again those that fail, until each is done or has failed for good."""
+    running: dict[Future[Any], Unit] = {_submit(campaign, engine, unit): unit for unit in todo}
+    try:
+        while running:
+            on_progress(progress)
+            ended, _ = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+            for future in ended:
+                unit = running.pop(future)
+                try:
+                    told = future.result()
+                except (BrokenExecutor, CancelledError, ConnectionError):
+                    raise  # the engine's end, not this unit's
+                except Exception as problem:  # of whatever kind the engine wraps it in: the unit has failed
+                    if _failed_again(campaign, unit, problem, attempts, progress):
+                        continue
+                    running[_submit(campaign, engine, unit)] = unit
+                else:
+                    progress.done.add(unit.key)
+                    progress.spent_s += float(told["wall_s"])
+                    (campaign.out / "failed" / f"{unit.key}.json").unlink(missing_ok=True)
+        on_progress(progress)
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def _submit(campaign: Campaign, engine: Engine, unit: Unit) -> Future[Any]:
+    plain = {**asdict(unit), "resources": dict(unit.resources)}
+    out, seconds = str(campaign.out.absolute()), 60.0 * campaign.unit_minutes
+    return engine.submit(unit.resources, run_unit, plain, out, seconds, campaign.keep_trajectories)
+
+
+def _failed_again(
+    campaign: Campaign, unit: Unit, problem: Exception, attempts: dict[str, list[str]], progress: Progress
+) -> bool:
+    """Note why a unit failed; tell whether that was its last attempt, and write that down."""
+    reasons = attempts.setdefault(unit.key, [])
+    reasons.append(f"{problem}" or type(problem).__name__)
+    if len(reasons) <= campaign.n_retries:
+        return False
+    progress.failed[unit.key] = reasons[-1]
+    told = {"unit": {**asdict(unit), "resources": dict(unit.resources)}, "reasons": reasons}
+    with contextlib.suppress(OSError):  # the disk is full, it may be: the reason is in what this call returns too
+        write_text_whole(campaign.out / "failed" / f"{unit.key}.json", json.dumps(told, indent=1, sort_keys=True))
+    return True
+
+
+def _clean(out: Path) -> None:
+    """Remove what workers of this host that are gone left at work; those of other hosts may be alive."""
+    for path in (out / "at-work").glob("*"):
+        host, _, rest = path.name.split("-", 1)[-1].rpartition("-")[0].rpartition("-")
+        if host == socket.gethostname() and rest.isdigit() and not _alive(int(rest)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

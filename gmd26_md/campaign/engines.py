@@ -1,0 +1,202 @@
+"""Executors: what runs the units. Everything goes through the standard `concurrent.futures` interface.
+
+"processes"                     local processes (the default)
+"dask"                          a Dask cluster of local processes
+"dask:tcp://HOST:8786"          a Dask scheduler that is there; "dask:FILE.json" is its scheduler file
+"slurm:FILE.yaml"               jobs through dask-jobqueue; the file holds SLURMCluster's arguments and `jobs: N`
+"MODULE:FUNCTION"               a function that returns any executor, given the number of workers
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gmd26_md.errors import UserError
+
+DASK_INSTALL = "pip install 'gmd26-md[campaign]'"
+Submit = Callable[..., Future[Any]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An executor, open.
+
+    Attributes
+    ----------
+    submit
+        `submit(resources, function, *arguments)`; resources matter to Dask only.
+    words
+        What it is, for a person.
+    """
+
+    submit: Submit
+    words: str
+
+
+@contextmanager
+def open_engine(name: str, n_workers: int | None = None) -> Iterator[Engine]:
+    """Give an engine by its name, for a `with` statement; its workers are gone when that ends.
+
+    Raises
+    ------
+    UserError
+        For an unknown engine, a package that is missing, or a scheduler that does not answer.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "processes" and not rest:
+        opened = _processes(n_workers)
+    elif kind == "dask":
+        opened = _dask(rest, n_workers)
+    elif kind == "slurm":
+        opened = _slurm(Path(rest), n_workers)
+    elif rest:
+        opened = _named(kind, rest, n_workers)
+    else:
+        raise UserError(
+            f"--engine {name!r} is unknown; allowed: processes, dask, dask:ADDRESS, slurm:FILE.yaml, MODULE:FUNCTION."
+        )
+    with opened as engine:
+        yield engine
+
+
+@contextmanager
+def _processes(n_workers: int | None) -> Iterator[Engine]:
+    n = n_workers or os.cpu_count() or 1
+    threads = max(1, (os.cpu_count() or 1) // n)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(n, context, _begin_local, (threads,))
+    try:
+        yield Engine(lambda resources, function, *given: pool.submit(function, *given), f"{n} local processes")
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin_local(n_threads: int) -> None:
+    """Set up a local worker: its share of the cores, and gone with its parent."""
+    from gmd26_md.reference.pool import begin_worker
+
+    begin_worker(None, ())
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(n_threads)  # for the children, which compute
+
+
+@contextmanager
+def _dask(address: str, n_workers: int | None) -> Iterator[Engine]:
+    distributed = _imported("distributed")
+    with ExitStack() as stack:
+        if address:
+            client = _connected(distributed, address)
+            stack.callback(client.close)
+            words = f"Dask at {address}"
+        else:
+            n = n_workers or os.cpu_count() or 1
+            cluster = stack.enter_context(
+                distributed.LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=None)
+            )
+            client = stack.enter_context(distributed.Client(cluster))
+            words = f"Dask, {n} local workers"
+        yield _dask_engine(client, words)
+
+
+def _connected(distributed: Any, address: str) -> Any:
+    try:
+        if Path(address).is_file():
+            return distributed.Client(scheduler_file=address, timeout=20)
+        return distributed.Client(address, timeout=20)
+    except (OSError, TimeoutError, ValueError) as problem:
+        raise UserError(
+            f"no Dask scheduler answers at {address} ({' '.join(str(problem).split())}); start one with "
+            "'dask scheduler', and workers with 'dask worker ADDRESS --nthreads 1'."
+        ) from problem
+
+
+@contextmanager
+def _slurm(path: Path, n_workers: int | None) -> Iterator[Engine]:
+    distributed = _imported("distributed")
+    cluster = slurm_cluster(path)
+    n = n_workers or int(_slurm_file(path).get("jobs", 1))
+    with cluster, distributed.Client(cluster) as client:
+        cluster.scale(jobs=n)
+        yield _dask_engine(client, f"{n} SLURM jobs")
+
+
+def slurm_cluster(path: Path) -> Any:
+    """Return the SLURMCluster of a file of its arguments, with no job yet; `job_script()` shows what it would submit.
+
+    Raises
+    ------
+    UserError
+        If the file or dask-jobqueue is missing, or it refuses the arguments.
+    """
+    jobqueue = _imported("dask_jobqueue", "dask-jobqueue")
+    given = {name: value for name, value in _slurm_file(path).items() if name != "jobs"}
+    try:
+        return jobqueue.SLURMCluster(**({"processes": 1} | given))
+    except (TypeError, ValueError) as problem:
+        raise UserError(f"{path}: dask-jobqueue refuses it: {problem}") from problem
+
+
+def _slurm_file(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as problem:
+        raise UserError(
+            f"cannot read {path or 'the SLURM file'}: {problem}; write --engine slurm:FILE.yaml."
+        ) from problem
+    if not isinstance(found, dict):
+        raise UserError(
+            f"{path} holds no arguments; write lines such as 'cores: 8', 'memory: 32GB', 'walltime: 04:00:00'."
+        )
+    return found
+
+
+def _dask_engine(client: Any, words: str) -> Engine:
+    """Return the engine of a Dask client: an executor for each set of resources."""
+    executors: dict[tuple[tuple[str, float], ...], Executor] = {}
+
+    def submit(resources: Mapping[str, float], function: Callable[..., Any], *given: Any) -> Future[Any]:
+        key = tuple(sorted(resources.items()))
+        if key not in executors:
+            # pure: no; two attempts of a unit are two tasks
+            executors[key] = client.get_executor(pure=False, **({"resources": dict(key)} if key else {}))
+        return executors[key].submit(function, *given)
+
+    return Engine(submit, words)
+
+
+@contextmanager
+def _named(module: str, function: str, n_workers: int | None) -> Iterator[Engine]:
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as problem:
+        raise UserError(
+            f"--engine {module}:{function}: {problem}; name a function that returns an executor."
+        ) from problem
+    executor = make(n_workers)
+    if not isinstance(executor, Executor):
+        raise UserError(
+            f"{module}:{function} returned {type(executor).__name__}, which is no concurrent.futures.Executor."
+        )
+    try:
+        yield Engine(lambda resources, call, *given: executor.submit(call, *given), f"{module}:{function}")
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _imported(name: str, package: str = "") -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as problem:
+        raise UserError(
+            f"this engine needs the package {package or name}, which is not here: {DASK_INSTALL}."
+        ) from problem

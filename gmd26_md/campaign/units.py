@@ -1,0 +1,224 @@
+"""A campaign cut into units: a model, a few molecules, a protocol. A unit's key is what it computes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gmd26_md import strict_json, tasks
+from gmd26_md.campaign.description import Campaign, ModelEntry, ProtocolEntry
+from gmd26_md.errors import UserError
+from gmd26_md.files import sha256_of
+from gmd26_md.molecules import Molecule
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A piece of work that appears whole or not at all.
+
+    Attributes
+    ----------
+    key
+        Content hash of the question: model file, structures, protocol, options, code version.
+    model, protocol, task
+        Names in the campaign; the task is the file's stem for structures of the user's own.
+    molecules
+        Their names; empty for a file of structures.
+    arguments
+        Of the command line, but for `--out`.
+    task_file
+        The task as `--task` takes it; empty for structures of the user's own.
+    python
+        What runs it.
+    model_file_sha256
+        What the model's file must be; empty for a calculator without one.
+    resources
+        What a Dask worker must offer.
+    """
+
+    key: str
+    model: str
+    protocol: str
+    task: str
+    molecules: tuple[str, ...]
+    task_file: str
+    arguments: tuple[str, ...]
+    python: str
+    model_file: str
+    model_file_sha256: str
+    resources: Mapping[str, float]
+
+    @property
+    def label(self) -> str:
+        """For people: "mace on duplication, stability: oxalic acid and 7 more"."""
+        more = f": {self.molecules[0]}" + (f" and {len(self.molecules) - 1} more" if len(self.molecules) > 1 else "")
+        return f"{self.model} on {self.task}, {self.protocol}{more if self.molecules else ''}"
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """Protocol, model and task: the units whose records make one table."""
+        return self.protocol, self.model, self.task
+
+
+def units_of(campaign: Campaign) -> list[Unit]:
+    """Return the units of a campaign, in order; each option is tried on the command line's own parser.
+
+    Raises
+    ------
+    UserError
+        For an unknown task, a missing file, or an option that the command does not take.
+    """
+    found = []
+    for model in campaign.models:
+        for protocol in campaign.protocols:
+            for task in model.tasks or campaign.tasks:
+                for molecules in _batches(task, campaign.molecules_per_unit):
+                    found.append(_task_unit(campaign, model, protocol, task, molecules))
+            for path in () if protocol.protocol == "static-errors" else campaign.molecules:
+                found.append(_file_unit(campaign, model, protocol, path))
+    _check_options(found)
+    return found
+
+
+def _batches(task: str, size: int) -> list[tuple[Molecule, ...]]:
+    molecules = tasks.get(task).tested
+    return [molecules[i : i + size] for i in range(0, len(molecules), size)]
+
+
+def _task_unit(
+    campaign: Campaign, model: ModelEntry, protocol: ProtocolEntry, task: str, molecules: Sequence[Molecule]
+) -> Unit:
+    named = tasks.get(task)
+    options = {**model.options, **protocol.options}
+    frames = _frames_folder(model, options)
+    content = {
+        "structures": {m.name: [m.smiles, _digest_of_frames(frames, m.slug)] for m in molecules},
+        "task": [named.name, named.sha256],
+    }
+    chosen = [part for m in molecules for part in ("--only", m.name)]
+    return _unit(campaign, model, protocol, named.name, molecules, ("--task", task, *chosen), options, content)
+
+
+def _file_unit(campaign: Campaign, model: ModelEntry, protocol: ProtocolEntry, path: str) -> Unit:
+    if not Path(path).is_file():
+        raise UserError(f"molecules: {path} does not exist.")
+    options = {**model.options, **protocol.options}
+    content = {"structures": sha256_of(Path(path))}
+    return _unit(campaign, model, protocol, Path(path).stem, (), ("--molecules", path), options, content)
+
+
+def _unit(
+    campaign: Campaign,
+    model: ModelEntry,
+    protocol: ProtocolEntry,
+    task: str,
+    molecules: Sequence[Molecule],
+    on: Sequence[str],
+    options: Mapping[str, Any],
+    content: Mapping[str, Any],
+) -> Unit:
+    file = model_file(model.model)
+    sha256 = _sha256(str(file)) if file else ""
+    given = as_arguments(options)
+    question = {
+        **content,
+        "protocol": protocol.protocol,
+        "options": given,
+        "model": sha256 or model.model,
+        "version": version("gmd26-md"),
+        "environment": model.environment,
+        "keep_trajectories": campaign.keep_trajectories,
+    }
+    return Unit(
+        key=hashlib.sha256(strict_json.canonical(question).encode()).hexdigest()[:32],
+        model=model.name,
+        protocol=protocol.name,
+        task=task,
+        molecules=tuple(m.name for m in molecules),
+        task_file=on[1] if on[0] == "--task" else "",
+        arguments=(protocol.protocol, "--model", model.model, *on, *given, "--quiet"),
+        python=campaign.python_of(model),
+        model_file=str(file or ""),
+        model_file_sha256=sha256,
+        resources=model.resources,
+    )
+
+
+def as_arguments(options: Mapping[str, Any]) -> list[str]:
+    """Return options as a command line has them: a list repeats the option, true is a flag, false and null are none."""
+    found: list[str] = []
+    for name, value in options.items():
+        option = "--" + str(name).replace("_", "-") if "-" not in str(name) else f"--{name}"
+        for one in value if isinstance(value, list) else [value]:
+            if one is True:
+                found.append(option)
+            elif one is not False and one is not None:
+                found += [option, str(one)]
+    return found
+
+
+def model_file(model: str) -> Path | None:
+    """Return the file that a model stands in, or the function's; None for a calculator that has none.
+
+    Raises
+    ------
+    UserError
+        If it is named as a file and is not there.
+    """
+    from gmd26_md.calculators import families
+
+    path, _, function = model.partition(":")
+    if Path(model).is_file():
+        return Path(model)
+    if function and Path(path).is_file():
+        return Path(path)
+    if families.is_engine(model) or (function and not path.endswith(".py")):
+        return None
+    raise UserError(f"model {model} does not exist; give a checkpoint, FILE.py:FUNCTION, or a calculator's name.")
+
+
+@cache
+def _sha256(path: str) -> str:
+    return sha256_of(Path(path))
+
+
+def _frames_folder(model: ModelEntry, options: Mapping[str, Any]) -> Path | None:
+    if "frames" in options:
+        return Path(str(options["frames"]))
+    file = model_file(model.model)
+    beside = file.resolve().parent / "frames" if file else None
+    return next((folder for folder in (beside, Path("data")) if folder is not None and folder.is_dir()), None)
+
+
+@cache
+def _digest_of_frames(folder: Path | None, slug: str) -> str | None:
+    """Return a hash of what made a molecule's reference frames, so that other frames are another unit."""
+    if folder is None:
+        return None
+    found = sorted(folder.glob(f"**/{slug}/provenance.json"))
+    return hashlib.sha256("".join(sha256_of(path) for path in found).encode()).hexdigest()[:16] if found else None
+
+
+def _check_options(units: Sequence[Unit]) -> None:
+    """Let the command line parse each sort of unit once: a mistyped option is met before anything runs."""
+    import click
+
+    from gmd26_md.cli import gmd26_md
+
+    seen = set()
+    for unit in units:
+        if (unit.model, unit.protocol) in seen:
+            continue
+        seen.add((unit.model, unit.protocol))
+        command = gmd26_md.get_command(click.Context(gmd26_md), unit.arguments[0])
+        if command is None:
+            raise UserError(f"{unit.arguments[0]} is no command.")
+        try:
+            command.make_context(unit.arguments[0], list(unit.arguments[1:]))
+        except click.ClickException as problem:
+            raise UserError(f"{unit.protocol} of {unit.model}: {problem.format_message()}") from problem

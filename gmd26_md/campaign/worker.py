@@ -1,0 +1,214 @@
+"""What an executor calls: run one unit in a warm child process, and put its folder in its place, whole.
+
+CAMPAIGN/at-work/<key>-<host>-<pid>-<n>/   a unit at work
+         units/<key>/                      a unit that is done: a run folder, and unit.json with what made it
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import hashlib
+import itertools
+import json
+import os
+import platform
+import select
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gmd26_md.campaign.units import Unit
+from gmd26_md.files import sha256_of, write_text_whole
+from gmd26_md.records import Record, read_records
+
+_children: dict[tuple[int, str], Child] = {}
+_numbers = itertools.count()
+
+
+class UnitFailedError(Exception):
+    """A unit did not come to its end; the text says why."""
+
+
+class Child:
+    """A child process that runs units, by the Python of an environment.
+
+    Raises
+    ------
+    UnitFailedError
+        If it cannot be started.
+    """
+
+    def __init__(self, python: str, log: Path) -> None:
+        read, write = os.pipe()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with log.open("ab") as handle:
+                self._process = subprocess.Popen(
+                    [python, "-m", "gmd26_md.campaign.child", str(write)],
+                    stdin=subprocess.PIPE,
+                    stdout=handle,
+                    stderr=handle,
+                    pass_fds=[write],
+                )
+        except OSError as problem:
+            os.close(read)
+            raise UnitFailedError(f"{python} cannot be started: {problem}") from problem
+        finally:
+            os.close(write)
+        self._answers = read
+        self.log = log
+
+    def ask(self, question: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Return the child's answer to a unit.
+
+        Raises
+        ------
+        UnitFailedError
+            If it died, or did not answer in time; it is gone then.
+        """
+        stdin = self._process.stdin
+        if stdin is None:
+            raise UnitFailedError("the child has no input")
+        try:
+            stdin.write(json.dumps(question).encode() + b"\n")
+            stdin.flush()
+        except OSError:
+            raise UnitFailedError(self._death()) from None
+        deadline, text = time.monotonic() + timeout_s, b""
+        while not text.endswith(b"\n"):
+            ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                self.end()
+                raise UnitFailedError(f"it hung: no answer in {timeout_s / 60:.1f} min, and it was killed")
+            part = os.read(self._answers, 65536)
+            if not part:
+                raise UnitFailedError(self._death())
+            text += part
+        return dict(json.loads(text))
+
+    def end(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            os.close(self._answers)
+
+    def _death(self) -> str:
+        code = self._process.wait()
+        with contextlib.suppress(OSError):
+            os.close(self._answers)
+        how = f"killed by signal {-code} (9: out of memory, or by hand)" if code < 0 else f"exit code {code}"
+        return f"its process died, {how}; see {self.log}"
+
+
+def run_unit(unit: dict[str, Any], out: str, timeout_s: float, kept: str | float) -> dict[str, Any]:
+    """Run a unit, or find it done, and return {"key", "wall_s", "n_records"}.
+
+    Two workers that run the same unit do no harm: the first that ends puts its folder in place, the other's is dropped.
+
+    Raises
+    ------
+    UnitFailedError
+        If it did not come to its end, its model's file is not the one that was planned, or the disk is full.
+    """
+    asked, folder = Unit(**unit), Path(out)
+    target = folder / "units" / asked.key
+    if (target / "unit.json").is_file():
+        return _told(target)
+    work = folder / "at-work" / f"{asked.key}-{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
+    try:
+        return _run(asked, folder, work, target, timeout_s, kept)
+    except OSError as problem:
+        raise UnitFailedError(f"{problem.strerror or problem} ({problem.filename or work})") from problem
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _run(unit: Unit, out: Path, work: Path, target: Path, timeout_s: float, kept: str | float) -> dict[str, Any]:
+    _check_model(unit)
+    child_key = (threading.get_ident(), unit.python)
+    child = _children.pop(child_key, None) or Child(unit.python, _log(out))
+    answer = child.ask({"arguments": [*unit.arguments, "--out", str(work)]}, timeout_s)
+    _children[child_key] = child  # alive, and warm for the next one
+    if answer["reason"]:
+        raise UnitFailedError(answer["reason"])
+    records = read_records(work / "records.jsonl")
+    if not records:
+        raise UnitFailedError("it left no record")
+    _check_model(unit)
+    _prune(work, records, kept)
+    told = {
+        "unit": {**asdict(unit), "resources": dict(unit.resources)},
+        "wall_s": answer["wall_s"],
+        "max_rss_MB": answer["max_rss_MB"],
+        "n_records": len(records),
+        "host": {"name": socket.gethostname(), "machine": platform.machine(), "system": platform.system()},
+        "versions": {"gmd26-md": version("gmd26-md"), "python": platform.python_version()},
+    }
+    write_text_whole(work / "unit.json", json.dumps(told, indent=1, sort_keys=True))
+    _in_place(work, target)
+    return _told(target)
+
+
+def _check_model(unit: Unit) -> None:
+    """Raise if the model's file is another one than was planned: before the unit, and when it has ended."""
+    if unit.model_file and sha256_of(Path(unit.model_file)) != unit.model_file_sha256:
+        raise UnitFailedError(f"{unit.model_file} has changed since the campaign was planned; give the command again")
+
+
+def _prune(work: Path, records: list[Record], kept: str | float) -> None:
+    """Delete raw trajectories that the rule does not keep; which fraction is a matter of the record's key alone."""
+    if kept == "all":
+        return
+    for record in records:
+        if kept != "none" and _failed(record):
+            continue
+        if (
+            isinstance(kept, int | float)
+            and int(hashlib.sha256(record.key.encode()).hexdigest()[:8], 16) < kept * 2**32
+        ):
+            continue
+        for kind in ("trajectories", "labels"):
+            (work / kind / f"{record.key}.extxyz").unlink(missing_ok=True)
+
+
+def _failed(record: Record) -> bool:
+    return record.verdict not in (None, "faithful")
+
+
+def _in_place(work: Path, target: Path) -> None:
+    """Rename the folder to its place; if another worker was there first, leave that."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        work.rename(target)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not (target / "unit.json").is_file():
+            raise
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _told(target: Path) -> dict[str, Any]:
+    found = json.loads((target / "unit.json").read_text(encoding="utf-8"))
+    return {"key": target.name, "wall_s": found["wall_s"], "n_records": found["n_records"]}
+
+
+def _log(out: Path) -> Path:
+    return out / "logs" / f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}.log"
+
+
+@atexit.register
+def _end_children() -> None:
+    for child in _children.values():
+        child.end()

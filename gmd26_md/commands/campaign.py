@@ -1,0 +1,152 @@
+"""`gmd26-md campaign`: many models, many molecules, on whatever machines there are."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gmd26_md.commands.numbers import AT_LEAST_ONE
+
+if TYPE_CHECKING:
+    from gmd26_md.campaign.description import Campaign
+    from gmd26_md.campaign.drive import Progress
+    from gmd26_md.campaign.units import Unit
+
+_EVERY_S = 60.0  # a line of progress where there is no terminal
+
+
+@click.group(short_help="Many models, tasks and protocols from one file; resumable.")
+def command() -> None:
+    """Run many models on many molecules by many protocols, as one file says; docs/campaigns.md has one."""
+
+
+@command.command(short_help="Run what is missing of a campaign.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would run, how long, and how much disk; run nothing.")
+@click.option(
+    "--engine", default="processes", show_default=True,
+    help="processes, dask, dask:ADDRESS, slurm:FILE.yaml, or MODULE:FUNCTION of an executor.",
+)  # fmt: skip
+@click.option("--workers", type=AT_LEAST_ONE, default=None, show_default="all cores", help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def run(file: Path, dry_run: bool, engine: str, workers: int | None, as_json: bool, quiet: bool) -> int:
+    """Run the units that are missing or changed, and bring all records together.
+
+    A call that is killed goes on where it was when the same command is given again; a model that is added adds its
+    runs. Exit code 1: some units failed.
+    """
+    from gmd26_md.campaign.drive import run_missing
+    from gmd26_md.campaign.units import units_of
+    from gmd26_md.commands.progress import bar
+
+    campaign = _read(file)
+    units = units_of(campaign)
+    if dry_run:
+        _print_plan(campaign, units, as_json)
+        return 0
+    with bar("campaign", silent=quiet or as_json, line_every_s=_EVERY_S) as show:
+        progress = run_missing(
+            campaign,
+            units,
+            engine=engine,
+            n_workers=workers,
+            on_progress=lambda p: show(len(p.done) / max(1, len(units)), _words(p)),
+        )
+    return _finish(campaign, units, progress.failed, as_json, quiet)
+
+
+@command.command(short_help="How far a campaign is, and what came out so far.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def status(file: Path, as_json: bool) -> int:
+    """Bring together what is done so far, and say what is missing or failed; nothing is run."""
+    from gmd26_md.campaign.units import units_of
+
+    campaign = _read(file)
+    units = units_of(campaign)
+    return _finish(campaign, units, _failures(campaign, units), as_json, False)
+
+
+def _read(file: Path) -> Campaign:
+    from gmd26_md.campaign.description import read_campaign
+
+    return read_campaign(file)
+
+
+def _failures(campaign: Campaign, units: list[Unit]) -> dict[str, str]:
+    found = {}
+    for unit in units:
+        path = campaign.out / "failed" / f"{unit.key}.json"
+        if path.is_file():
+            found[unit.key] = str(json.loads(path.read_text(encoding="utf-8"))["reasons"][-1])
+    return found
+
+
+def _print_plan(campaign: Campaign, units: list[Unit], as_json: bool) -> None:
+    import sys
+
+    from gmd26_md.campaign.estimate import as_rows, costs
+
+    found = costs(campaign.out, units, sys.executable)
+    if as_json:
+        click.echo(json.dumps(as_rows(found), indent=1))
+        return
+    click.echo(f"{'model':<28} {'protocol':<15} {'task':<15} {'units':>5} {'done':>5} {'hours':>7} {'MB':>7}")
+    for c in found:
+        counts = f"{c.n_units:>5} {c.n_done:>5} {_hours(c.hours):>7} {c.disk_MB:>7.0f}"
+        click.echo(f"{c.model:<28} {c.protocol:<15} {c.task:<15} {counts}")
+    known = [c.hours for c in found if c.hours == c.hours]
+    left = sum(c.n_units - c.n_done for c in found)
+    unknown = len(found) - len(known)
+    click.echo(
+        f"{left} of {len(units)} units are to be run: about {sum(known):.1f} hours of one worker"
+        + (f" and {unknown} lines that could not be timed" if unknown else "")
+        + f"; raw trajectories {sum(c.disk_MB for c in found):.0f} MB if all are kept (keep_trajectories: "
+        f"{campaign.keep_trajectories})."
+    )
+
+
+def _hours(value: float) -> str:
+    return f"{value:.2f}" if value == value else "?"
+
+
+def _finish(campaign: Campaign, units: list[Unit], failed: dict[str, str], as_json: bool, quiet: bool) -> int:
+    """Gather the records, say how the campaign stands, and return the exit code."""
+    from gmd26_md.campaign.drive import is_done
+    from gmd26_md.campaign.gather import gather
+
+    folders = gather(campaign.out, units, failed)
+    n_done = sum(is_done(campaign.out, unit) for unit in units)
+    if as_json:
+        told = {u.label: failed[u.key] for u in units if u.key in failed}
+        outcome = {"n_units": len(units), "n_done": n_done, "failed": told, "runs": [str(f) for f in folders]}
+        click.echo(json.dumps(outcome, indent=1))
+    elif not quiet:
+        _print_summaries(folders)
+        click.echo(f"{n_done} of {len(units)} units are done; their records are in {campaign.out / 'runs'}.")
+    for unit in units:
+        if unit.key in failed and not as_json:
+            click.echo(f"failed: {unit.label}: {failed[unit.key]}", err=True)
+    return 1 if failed else 0
+
+
+def _print_summaries(folders: list[Path]) -> None:
+    for folder in folders:
+        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        click.echo(f"{folder.name}: {summary['answer']}")
+
+
+def _words(progress: Progress) -> str:
+    from gmd26_md.commands.progress import duration
+
+    open_units = [u for u in progress.units if u.key not in progress.done and u.key not in progress.failed]
+    by_model = Counter(unit.model for unit in open_units)
+    left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left; "
+    failed = f"{len(progress.failed)} failed; " if progress.failed else ""
+    done = f"{len(progress.done)} of {len(progress.units)} units; "
+    return f"{done}{left}{failed}to do: " + ", ".join(f"{model} {count}" for model, count in by_model.most_common(3))
