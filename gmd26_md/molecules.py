@@ -155,7 +155,16 @@ class Molecule:
     @property
     def formula(self) -> str:
         """Chemical formula in Hill order, "C5H8O4"."""
-        return str(self._structure.get_chemical_formula(mode="hill"))
+        return str(Atoms(list(self.symbols)).get_chemical_formula(mode="hill"))
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """Elements in the order of `atoms()`, hydrogens among them; known without building the structure."""
+        if self.geometry is not None:
+            return self.geometry.symbols
+        from rdkit import Chem
+
+        return tuple(atom.GetSymbol() for atom in Chem.AddHs(parsed(self.smiles)).GetAtoms())
 
     @cached_property
     def _structure(self) -> Atoms:

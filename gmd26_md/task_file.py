@@ -82,7 +82,8 @@ def checked(task: Task, where: str) -> Task:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}", task.name):
         raise UserError(
-            f"{where}: the task's name {task.name!r} is no plain word; allowed are up to 60 letters, digits, - and _, a letter or digit first."
+            f"{where}: the task's name {task.name!r} is no plain word; allowed are up to 60 letters, digits, - and _, "
+            "a letter or digit first."
         )
     if task.name.lower() in _TAKEN:
         raise UserError(f"{where}: the name {task.name!r} is taken; give the task another one with the key 'name'.")
@@ -128,5 +129,8 @@ def _refuse_equal_names(task: Task, where: str) -> None:
 
 
 def _kind(value: Any) -> str:
-    names = {type(None): "nothing", dict: "a mapping", list: "a list", str: "text", bool: "a truth value"}
-    return names.get(type(value), f"a {type(value).__name__}")
+    names = {
+        **{type(None): "nothing", dict: "a mapping", list: "a list", str: "text", bool: "a truth value"},
+        **{int: "a number", float: "a number"},
+    }
+    return names.get(type(value), f"a value of type {type(value).__name__}")

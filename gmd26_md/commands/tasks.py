@@ -59,7 +59,7 @@ def _content(task: Task) -> dict[str, Any]:
             "split": split,
             "name": m.name,
             "family": m.family,
-            "n_atoms": len(m.atoms()),
+            "n_atoms": len(m.symbols),
             "formula": m.formula,
             "smiles": m.smiles or None,
             "slug": m.slug,
@@ -80,19 +80,20 @@ def _content(task: Task) -> dict[str, Any]:
 
 
 def _lines(content: dict[str, Any]) -> list[str]:
-    """Return the same for people, at most 110 columns but for a SMILES that is longer."""
+    """Return the same for people, at most 110 columns: what is longer is cut, and whole as JSON."""
     rows = content["molecules"]
     counts = {split: sum(row["split"] == split for row in rows) for split in ("train", "id", "ood")}
     source = f"models of {content['models_of']}, " if content["models_of"] else ""
     inside = f"{counts['id']} ID" if counts["id"] else "ID: the training molecules' secondary trajectories"
     width = min(28, max(len(row["name"]) for row in rows))
     kind = min(20, max(len(row["family"]) for row in rows))
-    lines = [f"{content['name']}: {content['note']}" if content["note"] else content["name"]]
+    left = _WIDTH - 32 - width - kind
+    lines = textwrap.wrap(f"{content['name']}: {content['note']}" if content["note"] else content["name"], _WIDTH)
     lines += [f"{source}{counts['train']} train, {counts['ood']} OOD; {inside}", ""]
     lines += [f"split  {'molecule':<{width}}  {'family':<{kind}}  atoms  {'formula':<12}  SMILES"]
     lines += [
-        f"{row['split']:<5}  {row['name']:<{width}}  {row['family']:<{kind}}  {row['n_atoms']:>5}  "
-        f"{row['formula']:<12}  {row['smiles'] or '(structure file)'}"
+        f"{row['split']:<5}  {_cut(row['name'], width):<{width}}  {_cut(row['family'], kind):<{kind}}  "
+        f"{row['n_atoms']:>5}  {row['formula']:<12}  {_cut(row['smiles'] or '(structure file)', left)}"
         for row in rows
     ]
     said = [
@@ -102,3 +103,7 @@ def _lines(content: dict[str, Any]) -> list[str]:
     ]
     lines += ["", *(line for words in said for line in textwrap.wrap(words, _WIDTH))]
     return [*lines, f"content {content['sha256'][:16]}"] if content["sha256"] else lines
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from gmd26_md.observables import composition
 from gmd26_md.tasks import Task
@@ -16,7 +17,7 @@ def composition_report(task: Task) -> dict[str, Any]:
     Keys: `rank`, `n_elements`, `null_directions` (per element, in the order of `elements`), `identifiable` (by OOD
     molecule) and `words`.
     """
-    numbers = {m.name: m.atoms().numbers for m in task.molecules}
+    numbers = {m.name: np.array([atomic_numbers[s] for s in m.symbols]) for m in task.molecules}
     elements = composition.elements_of(list(numbers.values()))
     train = composition.composition_matrix([numbers[m.name] for m in task.train], elements)
     rank = composition.rank(train)
