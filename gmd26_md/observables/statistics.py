@@ -51,9 +51,15 @@ def resampled(groups: Sequence[Floats], statistic: Statistic, *, n_resamples: in
         A function of such a list, that returns (n_statistics,).
     """
     random = np.random.default_rng(seed)
+    same = len({np.shape(group) for group in groups}) == 1
+    stacked = np.stack(groups) if same else np.zeros(0)
     samples = []
     for _ in range(n_resamples):
         chosen = random.integers(len(groups), size=len(groups))
+        if same:  # the same numbers as below, drawn at once: several times faster
+            frames = random.integers(stacked.shape[1], size=stacked.shape[:2])
+            samples.append(statistic(list(stacked[chosen[:, None], frames])))
+            continue
         samples.append(statistic([groups[i][random.integers(len(groups[i]), size=len(groups[i]))] for i in chosen]))
     return np.array(samples, dtype=np.float64)
 
