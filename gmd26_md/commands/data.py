@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,10 +74,11 @@ def generate(
     What is finished is never computed again; stop it at will and run the same command to go on.
     """
     from gmd26_md import tasks
-    from gmd26_md.commands.progress import generation_bar
+    from gmd26_md.commands.progress import duration, generation_bar
     from gmd26_md.datasets.estimate import estimate
     from gmd26_md.datasets.generate import generate as make
     from gmd26_md.datasets.sample import SamplingSettings
+    from gmd26_md.datasets.store import contents
     from gmd26_md.errors import UserError, unknown_name
     from gmd26_md.molecules import all_molecules
 
@@ -117,6 +119,7 @@ def generate(
         if as_json:
             click.echo(json.dumps(asdict(price), indent=1))
         return 0
+    began = time.monotonic()
     with generation_bar() as show:
         statuses = make(
             chosen,
@@ -127,13 +130,18 @@ def generate(
             command=_this_command(),
             on_progress=show,
         )
+    wall_s = time.monotonic() - began
+    n_frames, n_bytes = contents(out, reference, chosen)
+    n_made = price.n_frames - (len(chosen) * (n_primary + n_secondary) - n_frames)  # what was left less what is left
     failed = {slug: found for slug, found in statuses.items() if "failed" in found.values()}
     ranks = {one.name: _rank_report(one) for one in asked}
     if as_json:
         rank = ranks if everything else ranks[asked[0].name]
-        click.echo(json.dumps({"molecules": statuses, "composition": rank}, indent=1))
+        made = {"n_frames": n_frames, "n_frames_made": n_made, "n_bytes": n_bytes, "wall_s": wall_s}
+        click.echo(json.dumps({"molecules": statuses, "composition": rank} | made, indent=1))
     else:
         click.echo(f"{len(statuses) - len(failed)} of {len(statuses)} molecules are whole in {out / reference}.")
+        click.echo(f"{n_frames} frames, {n_bytes / 1e6:.1f} MB; {n_made} made now, in {duration(wall_s)}.")
         for slug in failed:
             click.echo(f"failed: {slug}; the reason is in {out / reference / slug / 'provenance.json'}")
         for rank in ranks.values():

@@ -73,7 +73,7 @@ def estimate(
     todo = [i for i, n in enumerate(steps) if n]
     if not todo:
         return GenerationEstimate(0, 0, 0.0, 0.0, 0.0)
-    sizes = np.array([len(molecules[i].atoms()) for i in todo])
+    sizes = np.array([len(molecules[i].symbols) for i in todo])
     each_s = np.array([steps[i] for i in todo]) * _step_s([molecules[i] for i in todo], sizes, level, settings)
     frames_of = np.array([frames[i] for i in todo])
     return GenerationEstimate(

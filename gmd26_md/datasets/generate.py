@@ -82,7 +82,7 @@ def generate(
     statuses = {m.slug: dict.fromkeys(store.STAGES, "done") for m in molecules if m not in todo}
     if not todo:
         return statuses
-    ledger = _Ledger({m.slug: float(len(m.atoms()) ** 2) for m in todo})
+    ledger = _Ledger({m.slug: float(len(m.symbols) ** 2) for m in todo})
     todo.sort(key=lambda m: -ledger.weights[m.slug])  # the longest first, so that no worker ends up alone with one
     messages = spawn_context().Queue()
     with one_thread_workers(n_workers, worker.listen, messages) as pool:

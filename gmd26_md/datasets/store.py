@@ -116,6 +116,17 @@ def is_done(folder: Path, stage: str, settings: dict[str, Any]) -> bool:
     return path.is_file() and sha256_of(path) == entry.get("sha256")
 
 
+def contents(data: Path, level: str, molecules: Iterable[Molecule]) -> tuple[int, int]:
+    """Return how many frames the finished trajectories of the molecules have, and the bytes of all their files."""
+    n_frames, n_bytes = 0, 0
+    for molecule in molecules:
+        folder = folder_of(data, level, molecule)
+        told = read_provenance(folder)
+        n_frames += sum(int(told.get(stage, {}).get("n_frames", 0)) for stage in STAGES if stage != "minimum")
+        n_bytes += sum(path.stat().st_size for path in folder.glob("*.*"))
+    return n_frames, n_bytes
+
+
 def missing(data: Path, level: str, molecules: Iterable[Molecule], stages: Iterable[str]) -> list[str]:
     """Return "molecule (stage)" for what is not there."""
     wanted = list(stages)

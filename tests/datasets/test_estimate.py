@@ -116,3 +116,20 @@ def test_what_cannot_be_asked_is_one_line(cli, tmp_path, asked, words):
     assert words in err
     assert err.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_a_generation_ends_with_what_there_is_and_what_it_took(cli, tmp_path):
+    asked = ("data", "generate", "--task", "chain-extension", "--split", "train", "--out", tmp_path, *TINY)
+    code, out, err = cli(*asked)
+    assert code == 0
+    assert err.startswith("To be made: 30 frames of 5 molecules")
+    lines = out.splitlines()
+    assert lines[0] == f"5 of 5 molecules are whole in {tmp_path / LEVEL}."
+    assert re.fullmatch(r"30 frames, 0\.\d MB; 30 made now, in \d+ s\.", lines[1])
+    (tmp_path / LEVEL / "ethane" / "primary.extxyz").unlink()
+    code, out, err = cli(*asked, "--json")
+    assert (code, err[:43]) == (0, "To be made: 3 frames of 1 molecules, about ")
+    told = json.loads(out)
+    assert (told["n_frames"], told["n_frames_made"]) == (30, 3)
+    assert told["n_bytes"] == sum(path.stat().st_size for path in tmp_path.rglob("*.*") if path.is_file())
+    assert told["wall_s"] > 0
