@@ -184,6 +184,8 @@ def _assign(parts: Sequence[Part], seen: Survey) -> None:
         if stage is not None:
             sources.setdefault((slug, stage[0]), []).append(source)
             seen.rules.setdefault(slug, {})[stage[0]] = stage[1]
+        elif source.n_frames == 1:  # the authors' generator leaves such, to go on from
+            seen.left_out.setdefault(f"a single frame of {mine[0].molecule.name}, no trajectory", []).append(name)
         elif not (seen.asked.primary and seen.asked.secondary):
             seen.problems.append(
                 f"{path}: {source.n_frames} frames of {mine[0].molecule.name} may be primary (expected: about "

@@ -9,7 +9,7 @@ from ase import Atoms, units
 from ase.io import Trajectory as AseTrajectory
 from ase.io import write
 
-from gmd26_md import molecules
+from gmd26_md import molecules, tasks
 from gmd26_md.datasets import store
 from gmd26_md.datasets.heldout import heldout_frames
 from gmd26_md.datasets.published import stage_of, survey
@@ -20,6 +20,7 @@ from gmd26_md.datasets.published_parts import LEVEL, Asked
 from gmd26_md.datasets.published_units import recognise_energies, stiffness_eV_per_A2, units_of
 from gmd26_md.errors import UserError
 from gmd26_md.observables.bonds import bond_graph
+from gmd26_md.protocols.cases import cases_of_task
 from gmd26_md.trajectory import Trajectory
 
 _KIT = runpy.run_path(str(Path(__file__).with_name("published_set.py")))
@@ -59,6 +60,17 @@ def test_what_was_imported_is_what_tasks_read(tmp_path):
     imported(tmp_path / "set", tmp_path / "out")
     assert heldout_frames(tmp_path / "out", LEVEL, ACID, "ood").n_frames == 8
     assert heldout_frames(tmp_path / "out", LEVEL, ACID, "id").n_frames == 5  # without the 100 that validate
+
+
+def test_static_errors_need_no_minimum_which_the_set_does_not_have(tmp_path):
+    put(tmp_path / "set", n_secondary=105)
+    imported(tmp_path / "set", tmp_path / "out")
+    (case,) = cases_of_task(
+        tasks.get("duplication"), tmp_path / "out", LEVEL, only=["acetic acid"], compute_minima=False
+    )
+    assert case.minimum is None
+    assert case.frames.n_frames == 5
+    assert np.array_equal(case.frames.numbers, case.numbers)
 
 
 def test_a_file_in_another_order_of_atoms_comes_out_in_ours(tmp_path):
@@ -176,6 +188,14 @@ def test_frames_that_no_rule_places_are_a_problem_with_its_cure(tmp_path):
     seen = survey(tmp_path / "set", Asked(primary="*_total.traj", secondary="*_final.traj"))
     assert seen.problems == []
     assert seen.found["ethane"]["primary"].n_frames == 7
+
+
+def test_a_single_frame_is_no_trajectory_and_no_problem(tmp_path):
+    where = put(tmp_path / "set")
+    write_traj(where / "last_step.traj", labelled(ACID, 1, 8))
+    seen = survey(tmp_path / "set")
+    assert seen.problems == []
+    assert list(seen.left_out) == ["a single frame of ethanoic acid, no trajectory"]
 
 
 # ---- units
