@@ -92,6 +92,7 @@ def ask(
     reference: str | None = None,
     n_labels: int | Callable[[Atoms], int] = 0,
     n_rests: int = 0,
+    compute_minima: bool = True,
 ) -> Question:
     """Open the model and its molecules.
 
@@ -108,6 +109,8 @@ def ask(
         said before the first minimum is computed, where it is more than a minute.
     n_rests
         How often the reference will relax each molecule, beside the minimum to start from.
+    compute_minima
+        Whether the minimum of a task's molecule is computed where there is none, as in the published set.
     """
     from gmd26_md.calculators.device import choose_device
     from gmd26_md.evaluate import Question
@@ -147,7 +150,7 @@ def ask(
     else:
         task = _task_of(asked.task, subject, asked.called)
         folder = _frames_folder(asked.frames, subject.folder, subject.level_of_theory)
-        cases = _task_cases(asked, task, folder, subject, n_frames, reference, preparing, warn)
+        cases = _task_cases(asked, task, folder, subject, n_frames, reference, preparing, warn, compute_minima)
         name = task.name
     return Question(subject, name, cases, definition=task)
 
@@ -233,6 +236,7 @@ def _task_cases(
     reference: str | None,
     preparing: Callable[[float], None],
     warn: Callable[[Sequence[Atoms], Sequence[int]], None],
+    compute_minima: bool,
 ) -> list[Case]:
     from gmd26_md.protocols.cases import cases_of_task, has_minimum
 
@@ -241,7 +245,7 @@ def _task_cases(
     structures = [m.atoms() for m in chosen]
     _refuse_foreign(asked, subject, [(m.name, atoms) for m, atoms in zip(chosen, structures, strict=True)])
     level = subject.level_of_theory
-    warn(structures, [0 if has_minimum(folder, reference or level, m) else 1 for m in chosen])
+    warn(structures, [int(compute_minima and not has_minimum(folder, reference or level, m)) for m in chosen])
     return cases_of_task(
         task,
         folder,
@@ -249,6 +253,7 @@ def _task_cases(
         reference=reference or level,
         n_frames=n_frames,
         only=tuple(only),
+        compute_minima=compute_minima,
         on_progress=preparing,
     )
 

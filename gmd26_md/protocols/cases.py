@@ -61,6 +61,7 @@ def cases_of_task(
     reference: str | None = None,
     n_frames: int | None = None,
     only: Sequence[str] = (),
+    compute_minima: bool = True,
     on_progress: Callable[[float], None] = lambda fraction: None,
 ) -> list[Case]:
     """Return a task's ID and OOD molecules.
@@ -80,11 +81,13 @@ def cases_of_task(
         At most so many reference frames a molecule.
     only
         Names or slugs of the molecules wanted; all if empty.
+    compute_minima
+        Whether a minimum that is not there is computed; static errors do without.
     """
     chosen = _chosen(task, only)
     reference = reference or level
     kept = {m.slug: _stored_minimum(data, reference, m) for m in chosen}
-    absent = [m for m in chosen if kept[m.slug] is None]
+    absent = [m for m in chosen if kept[m.slug] is None and compute_minima]
     relaxed = minima([m.atoms() for m in absent], reference, on_progress=on_progress)
     kept |= {m.slug: found for m, found in zip(absent, relaxed, strict=True)}
     return [
