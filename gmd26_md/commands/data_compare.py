@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import click
+
+_WIDTH = 105
 
 
 @click.command(short_help="How far one level of theory is from another.")
@@ -39,7 +42,8 @@ def compare(
 
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
-    molecules = chosen_molecules(tasks.get(task), only, 0)
+    asked = tasks.get(task)
+    molecules = sorted(((m, asked.split_of(m)) for m in chosen_molecules(asked, only, 0)), key=lambda pair: pair[1])
     pairs = pairs_of(molecules, (data, level), (against_data or data, against))
     found = {"task": task, **compared(pairs, level, against)}
     if as_json:
@@ -47,4 +51,6 @@ def compare(
     elif form == "csv":
         click.echo(written(offset_columns(found), form), nl=False)
     else:
-        click.echo(written(offset_rows(found), form) + "\n" + "\n\n".join(offset_words(found)))
+        said = offset_words(found)
+        said = said if form == "markdown" else [textwrap.fill(words, _WIDTH) for words in said]
+        click.echo(written(offset_rows(found), form) + "\n" + "\n\n".join(said))

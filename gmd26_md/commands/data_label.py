@@ -64,7 +64,8 @@ def label(
 
     level = families.full_name(reference) if families.is_engine(reference) else reference
     settings = LabelSettings(level, sampled_by, n_test, n_primary, n_secondary, minimum, fmax_ev_per_a)
-    chosen = chosen_molecules(tasks.get(task), only, shortest)
+    asked = tasks.get(task)
+    chosen = [(m, asked.frames_of(m)) for m in chosen_molecules(asked, only, shortest)]
     n_workers, target = workers or os.cpu_count() or 1, out or data
     jobs = open_jobs(chosen, data, target, settings, shlex.join(["gmd26-md", *sys.argv[1:]]))
     n_labels, n_minima = sum(len(job.missing) for job in jobs), sum(job.source is None for job in jobs)
@@ -91,21 +92,17 @@ def label(
     return 1 if failed else 0
 
 
-def chosen_molecules(task: Task, only: Sequence[str], shortest: int) -> list[tuple[Molecule, str]]:
-    """Return the molecules that are asked for with their split, the smallest first."""
-    from gmd26_md import molecules
+def chosen_molecules(task: Task, only: Sequence[str], shortest: int) -> list[Molecule]:
+    """Return the molecules that are asked for, the smallest first."""
     from gmd26_md.errors import UserError
 
     if only and shortest:
         raise UserError("give either --only or --shortest, not both.")
-    wanted = [molecules.get(name) for name in dict.fromkeys(only)]
-    for m in wanted:
-        if m not in task.molecules:
-            raise UserError(f"{m.name} is not in the task {task.name}; see 'gmd26-md tasks --json' for its molecules.")
-    found = [(m, task.split_of(m)) for m in task.molecules if not wanted or m in wanted]
-    found.sort(key=lambda pair: len(pair[0].atoms()))
+    found = list(dict.fromkeys(task.find(name) for name in only)) or list(task.molecules)
+    found.sort(key=lambda molecule: len(molecule.atoms()))
     if shortest:
-        found = [pair for split in ("id", "ood") for pair in [p for p in found if p[1] == split][:shortest]]
+        by_split = [[m for m in found if task.split_of(m) == split] for split in ("id", "ood")]
+        found = [m for group in by_split for m in group[:shortest]]
     return found
 
 

@@ -91,7 +91,7 @@ def open_jobs(
     Parameters
     ----------
     molecules
-        With their split, "id" or "ood".
+        With the frames that test them, "id" or "ood", as `Task.frames_of` says.
     data, out
         Where the sampled data lies, and where the labels go; may be the same folder.
 

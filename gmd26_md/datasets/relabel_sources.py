@@ -55,7 +55,7 @@ def sources_of(data: Path, level: str, molecule: Molecule, split: str, counts: d
     data, level
         Where the sampled data lies, and its level of theory.
     split
-        "id" or "ood": which frames test.
+        "id" or "ood": which frames test, as `Task.frames_of` says.
     counts
         By stage, how many, evenly spread over time.
 

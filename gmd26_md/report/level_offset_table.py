@@ -11,8 +11,8 @@ _WORDS = {"id": "all ID", "ood": "all OOD", "all": "all"}
 
 def offset_rows(found: dict[str, Any]) -> list[list[str]]:
     """Return the table for a person, a row a molecule and a pooled row a split."""
-    heading = ["molecule", "split", "frames", "F MAE, eV/Å", "RMSE", "cos", "|F| MAE", "%"]
-    heading += ["rel. E MAE, meV", "of", "offset, eV", "min., Å"]
+    heading = ["molecule", "split", "frames", "F MAE, eV/Å", "%", "cos", "|F| MAE"]
+    heading += ["rel. E, meV", "of", "offset, eV", "min., Å"]
     rows = [heading]
     for row in found["molecules"]:
         rows.append([row["molecule"], row["split"], *_cells(row), _length(row["minimum_rmsd_A"])])
@@ -42,8 +42,9 @@ def offset_words(found: dict[str, Any]) -> list[str]:
     first, second = found["level"], found["against"]
     pooled, fit = found["pooled"]["all"], found["element_fit"]
     said = [
-        f"{first} held against {second}, on the same geometries. %: F MAE of the mean |F| component of {second}; "
-        f"rel. E: each molecule's mean removed, of: its RMS at {second}; min.: RMSD between the two minima.",
+        f"{first} held against {second}, on the same geometries. F MAE: of force components, and in % of their mean at "
+        f"{second}; rel. E: MAE of energies less each molecule's mean, of an RMS so large at {second}; min.: RMSD "
+        "between the two minima.",
         "F MAE by element, eV/Å: "
         + ", ".join(f"{symbol} {mae:.3f}" for symbol, mae in pooled["force_mae_eV_per_A_by_element"].items())
         + f". The scale of forces that fits best is {pooled['force_scale_ratio']:.3f}.",
@@ -75,10 +76,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [
         str(row["n_frames"]),
         spread("force_mae_eV_per_A", 3),
-        value("force_rmse_eV_per_A", 3),
+        value("force_mae_relative_ratio", 0, 100.0),
         value("force_cosine", 3),
         value("force_magnitude_mae_eV_per_A", 3),
-        value("force_mae_relative_ratio", 0, 100.0),
         spread("energy_offset_removed_mae_eV", 0, 1000.0),
         f"{1000 * row['reference_energy_spread_eV']:.0f}",
         value("energy_offset_eV", 2),
