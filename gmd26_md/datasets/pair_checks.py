@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,26 +39,31 @@ class Independence:
     energy_correlation: float | None
 
 
+def shared_frames(primary: Trajectory, secondary: Trajectory) -> list[Fault]:
+    """Return a fault if a frame of the secondary stands in the primary."""
+    known = {key: place for place, key in reversed(list(enumerate(position_keys(primary))))}
+    shared = [(place, known[key]) for place, key in enumerate(position_keys(secondary)) if key in known]
+    if not shared:
+        return []
+    words = f"stands in the primary as frame {shared[0][1]}{and_more(len(shared))}: the two must share none"
+    return [Fault("dependent", words, shared[0][0], float(len(shared)), 0.0)]
+
+
 def dependence(
-    primary: Trajectory, secondary: Trajectory, told: dict[str, dict[str, Any]]
+    primary: Trajectory, secondary: Trajectory, stream_seeds: Sequence[int | None]
 ) -> tuple[list[Fault], Independence]:
-    """Return what makes the secondary no independent test, and how far apart the two are.
+    """Return what makes the secondary no independent run of dynamics, and how far apart the two are.
 
     Parameters
     ----------
-    told
-        The provenance of both stages, by stage; it must name a stream seed each.
+    stream_seeds
+        Of primary and secondary, as their provenance says; None where it does not.
     """
     faults = []
-    seeds = [told[stage].get("stream_seed") for stage in ("primary", "secondary")]
-    if None in seeds or seeds[0] == seeds[1]:
-        words = f"stream seeds of primary and secondary are {seeds[0]} and {seeds[1]}; they must be two different ones"
+    if None in stream_seeds or stream_seeds[0] == stream_seeds[1]:
+        seeds = f"{stream_seeds[0]} and {stream_seeds[1]}"
+        words = f"stream seeds of primary and secondary are {seeds}; they must be two different ones"
         faults.append(Fault("dependent", words))
-    known = {key: place for place, key in reversed(list(enumerate(position_keys(primary))))}
-    shared = [(place, known[key]) for place, key in enumerate(position_keys(secondary)) if key in known]
-    if shared:
-        words = f"stands in the primary as frame {shared[0][1]}{and_more(len(shared))}: the two must share none"
-        faults.append(Fault("dependent", words, shared[0][0], float(len(shared)), 0.0))
     found = _independence(primary, secondary)
     if found.start_rmsd_A < _SAME_START * found.step_rmsd_A:
         words = (

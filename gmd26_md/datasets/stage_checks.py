@@ -19,10 +19,10 @@ def stages_of(told: dict[str, dict[str, Any]]) -> tuple[str, ...]:
     """Return the stages that must be there.
 
     All three of `store.STAGES` where the level's own dynamics sampled; those that the provenance names where frames
-    were labelled anew or thinned to travel.
+    were imported, labelled anew or thinned to travel.
     """
-    derived = any("sampled_by" in entry or "source" in entry for entry in told.values())
-    return tuple(told) if derived else store.STAGES
+    sampled = any(is_dynamics(entry) for entry in told.values())
+    return store.STAGES if sampled or not told else tuple(told)
 
 
 def is_dynamics(entry: dict[str, Any]) -> bool:

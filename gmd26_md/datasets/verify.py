@@ -148,17 +148,16 @@ class _Look:
             return
         self.told = store.read_provenance(self.folder)
         sound = {}
-        for stage in stage_checks.stages_of(self.told):
+        asked = [s for s in ("primary", "secondary") if getattr(self.asked, f"n_{s}") is not None]
+        for stage in dict.fromkeys([*stage_checks.stages_of(self.told), *asked]):
             frames = self._read(stage)
             if frames is not None:
                 sound[stage] = frames
         graph = self._graph(sound.get("minimum"))
         for stage, frames in sound.items():
             self._frames(stage, frames, graph, sound.get("minimum"))
-        if {"primary", "secondary"} <= sound.keys() and stage_checks.is_dynamics(self.told["primary"]):
-            faults, found = pair_checks.dependence(sound["primary"], sound["secondary"], self.told)
-            self.add("secondary", faults)
-            self.measured["secondary"] |= asdict(found)
+        if {"primary", "secondary"} <= sound.keys():
+            self._independent(sound["primary"], sound["secondary"])
 
     def _read(self, stage: str) -> Trajectory | None:
         """Return a stage's frames if they are numbers of this molecule: what every other check rests on."""
@@ -212,6 +211,15 @@ class _Look:
         if self.add(stage, energy_checks.wrong_scale(found, kelvin)):
             self.add(stage, energy_checks.wrong_temperature(found, kelvin))
             self.add(stage, energy_checks.jumps(frames, kelvin))
+
+    def _independent(self, primary: Trajectory, secondary: Trajectory) -> None:
+        self.add("secondary", pair_checks.shared_frames(primary, secondary))
+        told = [self.told[stage] for stage in ("primary", "secondary")]
+        if all(stage_checks.is_dynamics(entry) for entry in told):
+            seeds = [entry.get("stream_seed") for entry in told]
+            faults, found = pair_checks.dependence(primary, secondary, seeds)
+            self.add("secondary", faults)
+            self.measured["secondary"] |= asdict(found)
 
     def _labels(self, stage: str, frames: Trajectory) -> None:
         random = np.random.default_rng(seed_of(0, self.molecule.slug, stage, "verify"))

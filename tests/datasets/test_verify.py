@@ -107,6 +107,30 @@ def test_a_small_set_that_travels_is_verified_by_what_it_has(sound_data, ethane,
     assert report.measured["test"]["energy_limit_eV"] == 1e-3  # rounded to 1e-5 Å
 
 
+def test_imported_frames_are_verified_without_what_dynamics_tells(data, ethane):
+    path = store.folder_of(data, LEVEL, ethane) / "provenance.json"
+    told = json.loads(path.read_text())
+    del told["minimum"]
+    for entry in told.values():
+        del entry["integrator"]
+        entry["settings"] = {}
+    path.write_text(json.dumps(told))
+    report = verify_molecule(ethane, data, Asked())
+    assert report.problems == ()
+    assert set(report.measured) == {"primary", "secondary"}
+    assert "virial_K" not in report.measured["primary"]
+    shutil.copy(path.with_name("primary.extxyz"), path.with_name("secondary.extxyz"))
+    assert found(data, ethane)[0] == {("secondary", "hash"), ("secondary", "dependent")}
+    assert ("secondary", "missing") in found_without(path, "secondary", data, ethane)
+
+
+def found_without(path, stage, data, molecule):
+    told = json.loads(path.read_text())
+    del told[stage]
+    path.write_text(json.dumps(told))
+    return found(data, molecule, replace(QUICK, n_secondary=60))[0]
+
+
 # --- the files and what they say of themselves ---
 
 
