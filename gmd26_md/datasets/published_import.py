@@ -153,7 +153,7 @@ def _import_stage(
         trajectory, prints = read_source(source, seen, settings)
         kept, dropped = _sound(trajectory, prints, other, source, settings)
         stiffness = stiffness_eV_per_A2(kept.numbers, kept.positions, kept.forces)
-        complaint = complaint_about_forces(stiffness)
+        complaint = complaint_about_forces(stiffness, source.parts[0].units)
         if complaint and settings.check_forces:
             raise UserError(f"{source.path}: {complaint}; or take them as they are with --no-check-forces.")
     except UserError as problem:

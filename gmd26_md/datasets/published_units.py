@@ -58,6 +58,8 @@ class Units:
 
 
 ASE_UNITS = Units("eV", "Å", "eV/Å")
+_FORCE_UNITS = ("eV/Å", "Hartree/Bohr", "kcal/mol/Å", "kJ/mol/nm", "kJ/mol/Å", "Hartree/Å", "eV/Bohr")
+"""The usual ones, the likeliest first: only these are suggested."""
 
 
 def energy_unit(text: str) -> str:
@@ -176,8 +178,16 @@ def stiffness_eV_per_A2(numbers: Ints, positions: Floats, forces: Floats) -> tup
     return -covariance / float(x.var()), covariance / float(x.std() * y.std())
 
 
-def complaint_about_forces(found: tuple[float, float] | None) -> str | None:
-    """Return what is wrong with forces of this `stiffness_eV_per_A2`, with the cure; None if nothing is."""
+def complaint_about_forces(found: tuple[float, float] | None, claimed: Units) -> str | None:
+    """Return what is wrong with forces of this `stiffness_eV_per_A2`, with the cure; None if nothing is.
+
+    Parameters
+    ----------
+    found
+        As it comes out if the forces are in the unit claimed.
+    claimed
+        The file's units.
+    """
     if found is None:
         return None
     stiffness, correlation = found
@@ -191,11 +201,7 @@ def complaint_about_forces(found: tuple[float, float] | None) -> str | None:
         return "the forces push C-H bonds apart: they are gradients; turn them with --map forces=-NAME"
     if low <= stiffness <= high:
         return None
-    fits = [
-        f"{energy}/{length}"
-        for energy, e in ENERGY_UNITS.items()
-        for length, a in LENGTH_UNITS.items()
-        if low <= stiffness * e / a <= high
-    ]
+    as_written = stiffness / claimed.force_eV_per_A
+    fits = [unit for unit in _FORCE_UNITS if low <= as_written * Units("", "", unit).force_eV_per_A <= high]
     words = f"a C-H bond's force constant comes out as {stiffness:.3g} eV/Å², expected about 29"
     return f"{words}: say --force-unit {fits[0]}" if fits else f"{words}; the unit of force is none that is known here"

@@ -509,3 +509,9 @@ def test_all_our_molecules_are_known_by_their_bonds_in_any_order_and_no_two_alik
     from gmd26_md.datasets.published_molecules import _known
 
     assert len(_known()) == 120
+
+
+def test_the_unit_that_is_suggested_is_the_one_that_the_forces_are_in_whatever_was_claimed(tmp_path):
+    write_traj(tmp_path / "set" / "primary.traj", labelled(ACID, 40, 5))
+    claimed = Asked(units={"force": "Hartree/Bohr"})
+    assert "say --force-unit eV/Å" in imported(tmp_path / "set", tmp_path / "out", claimed)["primary"]
