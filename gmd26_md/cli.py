@@ -24,6 +24,8 @@ COMMANDS = {
     "distributions": "distributions",
     "committee": "committee",
     "static-errors": "static_errors",
+    "breakdown": "breakdown",
+    "gauge": "gauge",
     "verdict": "verdict",
     "correlate": "correlate",
     "explain": "explain",
