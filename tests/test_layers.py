@@ -24,6 +24,7 @@ FORBIDDEN = {
     "training": {"protocols", "report", "records", "evaluate", "commands"},
     "protocols": {"models", "training", "report", "records", "evaluate", "commands", "run_folder"},
     "report": {"calculators", "models", "dynamics", "reference", "datasets", "training", "protocols", "evaluate"},
+    "page": {"calculators", "models", "dynamics", "reference", "datasets", "training", "protocols", "evaluate", "commands"},
     "evaluate": {"models", "training", "commands", "cli"},
 }
 ALLOWED = {("models", "gmd26_md.calculators.batch")}  # what a network is given; it knows nothing itself
@@ -113,7 +114,7 @@ def test_only_calculators_know_vendors_and_only_in_functions():
 
 def test_reports_and_records_know_no_torch():
     for name, tree in MODULES.items():
-        if room_of(name) in ("report", "records"):
+        if room_of(name) in ("report", "records", "page"):
             assert not {i.split(".")[0] for i in imports(tree)} & HEAVY, name
 
 

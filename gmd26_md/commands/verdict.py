@@ -73,26 +73,13 @@ def _chosen(runs: list[Record], molecule: str | None, everyone: bool) -> list[Re
 def _reasoning(run: Path, record: Record, records: list[Record]) -> dict[str, Any]:
     """Return the reasoning for a run, with the paths of its frames and the command that repeats it."""
     from gmd26_md.report.reasoning import reasoning
-    from gmd26_md.report.repeat import repeat_command
+    from gmd26_md.report.repeat import model_at_hand, repeat_command
+    from gmd26_md.run_folder import RunFolder
 
     found = reasoning(record, records)
     for kind, name in found["files"].items():
         if name is not None:
             path = run / name
             found["files"][kind] = str(path) if path.is_file() else f"{path}, which is gone"
-    return found | {"repeat": repeat_command(record, _model(record))}
-
-
-def _model(record: Record) -> Path | str | None:
-    """Return the model that was run: a calculator's name, or the checkpoint where it lies in a usual place."""
-    import hashlib
-
-    from gmd26_md.files import sha256_of
-
-    if hashlib.sha256(record.family.encode()).hexdigest() == record.model_sha256:
-        return record.family  # a calculator by name is the hash of its name
-    for folder in (Path("checkpoints"), Path()):
-        path = folder / f"{record.model}.pt"
-        if path.is_file() and sha256_of(path) == record.model_sha256:
-            return path
-    return None
+    asked = RunFolder(run).asked()
+    return found | {"repeat": repeat_command(record, None if asked else model_at_hand(record), asked)}

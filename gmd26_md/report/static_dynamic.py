@@ -48,7 +48,7 @@ def static_beside_dynamic(
             for sha, label in models.items()
         ]
         within = mine if split == "all" else [r for r in mine if r.split == split]
-        correlations = _correlations(within, models, n_permutations)
+        correlations = correlations_of(within, models, n_permutations)
         found.append(
             {
                 "task": task,
@@ -70,8 +70,16 @@ def _models(records: Sequence[Record]) -> dict[str, str]:
     }
 
 
-def _correlations(records: Sequence[Record], models: dict[str, str], n_permutations: int) -> list[dict[str, Any]]:
-    """Return every correlation of every level, the surest first; those that are not defined come last."""
+def correlations_of(
+    records: Sequence[Record], models: dict[str, str], n_permutations: int = 1999
+) -> list[dict[str, Any]]:
+    """Return every correlation of every level, the surest first; those that are not defined come last.
+
+    Parameters
+    ----------
+    models
+        Labels by model hash.
+    """
     xs, ys = predictors(records), outcomes(records)
     if len({y.source for y in ys}) == 1:  # under one condition there is no need to name it each time
         ys = [replace(y, words=y.words.removesuffix(f" ({y.source})")) for y in ys]

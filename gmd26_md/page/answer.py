@@ -1,0 +1,92 @@
+"""What came of a model in one sentence: alive, conserved, true, and on which molecules not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gmd26_md.page.content import TITLES, Model, TaskContent, kind_of
+from gmd26_md.records import Record
+from gmd26_md.report.lives import ALIVE
+
+_WRONG = {
+    "silent": "silently wrong on",
+    "drifting": "drifting on",
+    "reacted": "reacting on",
+    "broken": "broken on",
+    "exploded": "exploding on",
+    "unsupported": "without an answer for",
+    "error": "with errors on",
+    "censored": "cut short on",
+}
+
+
+def answer(model: Model, task: TaskContent, condition: str) -> str:
+    """Return the sentence on the runs of a model under one condition, the hardest split first.
+
+    Molecules are counted where any of their runs has the verdict; shares are of runs.
+    """
+    parts: list[str] = []
+    for split in ("ood", "user", "id"):
+        runs = [r for r in model.records if r.split == split and _is_of(r, condition)]
+        if runs:
+            words = _split_words(runs, split)
+            parts.append(words if split != "id" else f"{TITLES['id']}: {words}" if parts else words)
+    return ". ".join(part[0].upper() + part[1:] for part in parts) + "." if parts else ""
+
+
+def _is_of(record: Record, condition: str) -> bool:
+    from gmd26_md.report.lives import condition_of
+
+    return record.protocol == "stability" and condition_of(record.settings) == condition
+
+
+def _split_words(runs: Sequence[Record], split: str) -> str:
+    names = {r.molecule for r in runs}
+    kind = kind_of(sorted(names), split)
+    alive = _percent(sum(r.verdict in ALIVE for r in runs), len(runs))
+    good = [f"alive {alive} %"]
+    conserved = not any(r.verdict == "drifting" for r in runs)
+    lived = [r for r in runs if r.verdict in ALIVE]
+    tested = any(r.metrics.get("energy_drift_meV_per_atom_per_ps") is not None for r in runs)
+    if conserved and lived and tested:
+        good.append("conserved")
+    wrong = [
+        (words, len({r.molecule for r in runs if r.verdict == verdict}))
+        for verdict, words in _WRONG.items()
+        if any(r.verdict == verdict for r in runs)
+    ]
+    if not wrong:
+        true = "true on" if all(r.verdict == "faithful" for r in runs) else "judged on"
+        return f"{_listed(good)} and {true} {_all(len(names))} {kind}"
+    told = [f"{words} {n} of {len(names)} {kind}" if i == 0 else f"{words} {n}" for i, (words, n) in enumerate(wrong)]
+    return f"{', '.join(good)}, but {_listed(told)}"
+
+
+def _percent(n: int, n_all: int) -> str:
+    """Return a share in whole per cent, never rounded to all or none."""
+    share = 100.0 * n / n_all
+    shown = round(share)
+    if shown == 100 and n < n_all:
+        return "over 99"
+    return "under 1" if shown == 0 and n else f"{shown}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts) if len(parts) < 3 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def _all(n: int) -> str:
+    return "the one of the" if n == 1 else f"all {n}"
+
+
+def static_answer(model: Model) -> str:
+    """Return the sentence on a model that was not run: its static force errors."""
+    parts = []
+    for split, found in model.summary["splits"].items():
+        error = found.get("static_errors", {}).get("force_mae_eV_per_A")
+        if error is not None:
+            value = error["value"]
+            parts.append(f"{value:.4f} eV/Å {TITLES[split]}" if value == value else f"no number {TITLES[split]}")
+    if parts:
+        return f"Not run in dynamics. Static force MAE {', '.join(parts)}."
+    return "Not run in dynamics."

@@ -1,0 +1,141 @@
+"""Records sorted into what the page shows: tasks, their models, and what each model comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gmd26_md import molecules, tasks
+from gmd26_md.errors import UserError
+from gmd26_md.page.sources import Sources
+from gmd26_md.records import SPLITS, Record
+from gmd26_md.report.lives import by_condition
+from gmd26_md.report.summary import TITLES, summarise
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model in a task: its label, its place in the order of looks, its records and their summary."""
+
+    sha: str
+    label: str
+    index: int
+    records: list[Record]
+    summary: dict[str, Any]
+
+    @property
+    def family(self) -> str:
+        """The family of the model."""
+        return self.records[0].family
+
+
+@dataclass(frozen=True, eq=False)
+class TaskContent:
+    """A task with its models, those with most faithful OOD runs first.
+
+    Attributes
+    ----------
+    name, note
+        Of the task; what it asks, in a few words.
+    number
+        Its place on the page, for anchors.
+    """
+
+    name: str
+    note: str
+    number: int
+    models: list[Model]
+
+    @property
+    def records(self) -> list[Record]:
+        """All records of the task."""
+        return [r for m in self.models for r in m.records]
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that any record is of, in their order."""
+        found = {r.split for m in self.models for r in m.records}
+        return [s for s in SPLITS if s in found]
+
+    @property
+    def conditions(self) -> list[str]:
+        """The conditions under which any model was run."""
+        return list(by_condition(self.records))
+
+    def molecules(self, split: str) -> list[str]:
+        """Return the molecules of a split, the shortest first."""
+        found = {r.molecule: r.formula for m in self.models for r in m.records if r.split == split}
+        return sorted(found, key=lambda name: (n_carbon(name, found[name]), name))
+
+    def anchor(self, molecule: str) -> str:
+        """Return the anchor of a molecule's section."""
+        names = [name for split in self.splits for name in self.molecules(split)]
+        return f"molecule-{self.number}-{names.index(molecule)}"
+
+
+def contents(sources: Sources) -> list[TaskContent]:
+    """Return the tasks of all records, each with its models."""
+    found = []
+    for number, name in enumerate(sorted({r.task for r in sources.records})):
+        mine = [r for r in sources.records if r.task == name]
+        found.append(TaskContent(name, _note(name), number, _models(mine, sources)))
+    return found
+
+
+def _models(records: Sequence[Record], sources: Sources) -> list[Model]:
+    by_sha: dict[str, list[Record]] = {}
+    for record in records:
+        by_sha.setdefault(record.model_sha256, []).append(record)
+    names = [mine[0].model for mine in by_sha.values()]
+    found = []
+    for sha, mine in by_sha.items():
+        name = mine[0].model
+        label = name if names.count(name) == 1 else f"{name} ({sha[:8]})"
+        found.append((label, sha, mine, summarise(mine, sources.static.get(sha, {}))))
+    found.sort(key=lambda m: (-_merit(m[3]), m[0]))
+    return [Model(sha, label, index, mine, summary) for index, (label, sha, mine, summary) in enumerate(found)]
+
+
+def _merit(summary: dict[str, Any]) -> float:
+    """Return the share of faithful runs where it is hardest: OOD, or yours, or ID; -1 where there was no run."""
+    for split in ("ood", "user", "id"):
+        runs = summary["splits"].get(split, {}).get("stability", {})
+        if runs:
+            return sum(part["faithful_fraction"]["value"] for part in runs.values()) / len(runs)
+    return -1.0
+
+
+def _note(task: str) -> str:
+    if task == "user":
+        return "structures of your own"
+    try:
+        return tasks.get(task).note
+    except UserError:
+        return ""
+
+
+def n_carbon(name: str, formula: str) -> int:
+    """Return how many carbon atoms a molecule has, by its formula; 0 where that says nothing."""
+    from ase.formula import Formula
+
+    try:
+        return int(Formula(formula).count().get("C", 0))
+    except ValueError:
+        return 0
+
+
+def kind_of(names: Sequence[str], split: str) -> str:
+    """Return what molecules are together: "dicarboxylic acids", or "unseen molecules" where they are of many kinds."""
+    families = set()
+    for name in names:
+        try:
+            families.add(molecules.get(name).family)
+        except UserError:
+            families.add("")
+    if len(families) == 1 and "" not in families:
+        return next(iter(families)).replace("-", " ")
+    return {"id": "training molecules", "ood": "unseen molecules", "user": "molecules"}[split]
+
+
+__all__ = ["TITLES", "Model", "TaskContent", "contents", "kind_of", "n_carbon"]

@@ -1,0 +1,163 @@
+"""Figures of the runs: how long they live, what they drift, and how wrong their forces are along the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gmd26_md.observables.survival import kaplan_meier
+from gmd26_md.page.common import runs_of, shown_models
+from gmd26_md.page.content import TITLES, Model, TaskContent
+from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
+from gmd26_md.page.limits import MAX_POINTS, thinned
+from gmd26_md.page.style import look_of, split_look
+from gmd26_md.records import Record
+from gmd26_md.report.checks import thresholds_of
+from gmd26_md.report.lives import condition_of, length_ps, life_of
+
+_DRIFT = "energy_drift_meV_per_atom_per_ps"
+
+
+def survival(task: TaskContent, condition: str) -> Figure:
+    """Return Kaplan-Meier curves, a panel a split, with the interval of the summary at the end."""
+    models, left_out = shown_models(task)
+    panels = []
+    for split in task.splits:
+        series = [s for m in models if (s := _curve(m, condition, split)) is not None]
+        if series:
+            x, y = Axis("time, ps", low=0.0), Axis("share of runs alive, %", low=0.0, high=104.0)
+            panels.append(Panel(TITLES[split], x, y, tuple(series)))
+    return Figure(
+        _name("survival", task, condition),
+        "How long runs live",
+        f"{condition}. Kaplan–Meier estimate over molecules and seeds; the bar at the end is the 95 % interval from "
+        f"drawing molecules first and seeds second. Runs that a time limit cut short count up to there.{left_out}",
+        tuple(panels),
+    )
+
+
+def _curve(model: Model, condition: str, split: str) -> Series | None:
+    runs = runs_of(model, condition, split)
+    if not runs:
+        return None
+    lives = [life_of(r) for r in runs]
+    curve = kaplan_meier([life.time_ps for life in lives], [life.failed for life in lives])
+    end = length_ps(runs)
+    found = model.summary["splits"][split]["stability"][condition]["survival"]["survival"]
+    times = [0.0, *curve.time_ps.tolist(), end]
+    alive = [1.0, *curve.probability.tolist(), curve.at(end)[0]]
+    empty: list[float | None] = [None] * (len(times) - 1)
+    return Series(
+        model.label,
+        numbers(times),
+        numbers(100.0 * a for a in alive),
+        look_of(model.index),
+        "steps",
+        low=numbers([*empty, 100.0 * found["low"]]),
+        high=numbers([*empty, 100.0 * found["high"]]),
+        texts=tuple(f"{model.label}, {TITLES[split]}: {100 * a:.0f} % alive at {t:.3g} ps" for t, a in
+                    zip(times, alive, strict=True)),
+    )  # fmt: skip
+
+
+def drift(task: TaskContent, condition: str) -> Figure:
+    """Return the size of each run's energy drift, a column a model, ID beside OOD."""
+    models, left_out = shown_models(task)
+    series, limit = [], None
+    for place, model in enumerate(models):
+        for split in task.splits:
+            runs = [r for r in runs_of(model, condition, split) if r.metrics.get(_DRIFT) is not None]
+            if not runs:
+                continue
+            limit = thresholds_of(runs[0]).drift_max_meV_per_atom_per_ps
+            offset = {"id": -0.18, "ood": 0.18}.get(split, 0.0)
+            series.append(_column(task, model, split, runs, place + offset))
+    ticks = tuple((float(i), m.label) for i, m in enumerate(models))
+    x = Axis("", low=-0.6, high=len(models) - 0.4, ticks=ticks)
+    y = Axis("|energy drift|, meV/atom/ps", log=True)
+    panel = Panel("", x, y, tuple(series), limits=() if limit is None else ((limit, "limit of the verdict"),))
+    return Figure(
+        _name("drift", task, condition),
+        "Is the energy conserved?",
+        f"{condition}. A point a run: the size of the slope of the model's own total energy at constant energy, "
+        f"filled ID, open OOD.{left_out}",
+        (panel,) if series else (),
+    )
+
+
+def _column(task: TaskContent, model: Model, split: str, runs: list[Record], at: float) -> Series:
+    ordered = thinned(sorted(runs, key=lambda r: abs(r.metrics[_DRIFT] or 0.0)), MAX_POINTS)
+    shift = [at + 0.11 * np.sin(2.4 * i) for i in range(len(ordered))]  # side by side, the same each time
+    values = [abs(r.metrics[_DRIFT] or 0.0) for r in ordered]
+    return Series(
+        f"{model.label}, {TITLES[split]}",
+        numbers(shift),
+        numbers(values),
+        split_look(model.index, split),
+        "points",
+        texts=tuple(f"{r.molecule}, seed {r.seed}: {v:.3g} meV/atom/ps" for r, v in zip(ordered, values, strict=True)),
+        links=tuple(task.anchor(r.molecule) for r in ordered),
+    )
+
+
+def along(task: TaskContent, condition: str) -> Figure:
+    """Return the median force error along the runs with the band of the middle half, a panel a split."""
+    models, left_out = shown_models(task)
+    panels = []
+    for split in task.splits:
+        series = [s for m in models for s in _band(m, condition, split)]
+        if series:
+            panels.append(Panel(TITLES[split], Axis("time, ps"), Axis("force MAE, eV/Å", log=True), tuple(series)))
+    return Figure(
+        _name("force-error-along", task, condition),
+        "Force error along the run",
+        f"{condition}. Force MAE of the model against the reference on its own run: the median over runs, and the band "
+        f"of the middle half of them. A run that failed counts up to its failure.{left_out}",
+        tuple(panels),
+    )
+
+
+def _band(model: Model, condition: str, split: str) -> list[Series]:
+    tracks = [
+        (np.array(a["time_ps"], dtype=float), np.array(a["force_mae_eV_per_A"], dtype=float))
+        for r in runs_of(model, condition, split)
+        if (a := r.evidence.get("along")) and a.get("time_ps")
+    ]
+    if not tracks:
+        return []
+    longest = max(tracks, key=lambda t: float(t[0][-1]))[0]
+    columns = []
+    for time in longest:
+        values = [np.interp(time, t, e) for t, e in tracks if t[0] <= time <= t[-1] + 1e-9]
+        finite = [v for v in values if np.isfinite(v)]
+        columns.append(np.percentile(finite, [25, 50, 75]) if finite else [np.nan] * 3)
+    low, middle, high = np.array(columns).T
+    return [
+        Series(
+            model.label, numbers(longest), numbers(middle), replace(look_of(model.index)), "lines",
+            low=numbers(low), high=numbers(high), band=True,
+            texts=tuple(f"{model.label}, {TITLES[split]}: {m:.4f} eV/Å at {t:.2f} ps" for t, m in
+                        zip(longest, middle, strict=True)),
+        )
+    ]  # fmt: skip
+
+
+def figures(task: TaskContent) -> list[Figure]:
+    """Return the figures of all conditions of a task; those without a point are left out."""
+    made = [draw(task, c) for c in _conditions(task) for draw in (survival, drift, along)]
+    return [figure for figure in made if not figure.empty]
+
+
+def _conditions(task: TaskContent) -> Sequence[str]:
+    return task.conditions
+
+
+def _name(what: str, task: TaskContent, condition: str) -> str:
+    """Return the file name of a figure; of one condition among several with the condition."""
+    several = len(task.conditions) > 1
+    return "-".join([task.name, what, *([condition] if several else [])]).replace(", ", "-").replace(" ", "")
+
+
+__all__ = ["along", "condition_of", "drift", "figures", "survival"]

@@ -1,0 +1,113 @@
+"""What a page is made from: the records of all run folders, and where their files lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gmd26_md.errors import UserError
+from gmd26_md.records import Record
+from gmd26_md.report.candidates import first_given
+from gmd26_md.run_folder import RunFolder
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Everything that was read.
+
+    Attributes
+    ----------
+    records
+        Of a run given twice the first.
+    folders
+        By a record's key, the run folders that hold it.
+    static
+        Static errors by frame, (n_frames, 8), by model hash and molecule slug.
+    notes
+        What is missing or was given twice, a sentence each.
+    """
+
+    records: list[Record]
+    folders: dict[str, list[Path]]
+    static: dict[str, dict[str, np.ndarray]]
+    notes: list[str] = field(default_factory=list)
+
+    def file(self, record: Record, name: object) -> Path | None:
+        """Return a file that a record names, from the first folder that has it; None where it is gone."""
+        if not isinstance(name, str) or not name:
+            return None
+        paths = (folder / name for folder in self.folders.get(record.key, []))
+        return next((path for path in paths if path.is_file()), None)
+
+
+def gather(runs: Sequence[Path]) -> Sources:
+    """Read run folders.
+
+    Raises
+    ------
+    UserError
+        For a folder that is none of ours, a line that is no record, or where no folder has a record.
+    """
+    everything: list[Record] = []
+    folders: dict[str, list[Path]] = {}
+    static: dict[str, dict[str, np.ndarray]] = {}
+    notes: list[str] = []
+    for run in dict.fromkeys(runs):
+        folder = RunFolder(run)
+        records = folder.records() if run.is_dir() else []
+        if not records and not (run / "run.json").is_file():
+            raise UserError(f"{run} has no records; give a run folder, as a command printed it last.")
+        notes += _unfinished(run, records)
+        everything += records
+        for record in records:
+            folders.setdefault(record.key, []).append(run)
+        tables = _tables(folder, notes)
+        for model in {r.model_sha256 for r in records}:
+            static[model] = tables | static.get(model, {})
+    if not everything:
+        raise UserError("none of these run folders has a record yet; run the command that makes one to its end.")
+    chosen, n_left_out = first_given(everything)
+    if n_left_out:
+        notes.append(f"{n_left_out} records were given twice or with other settings; the first given counts.")
+    return Sources(chosen, folders, static, notes)
+
+
+def _tables(folder: RunFolder, notes: list[str]) -> dict[str, np.ndarray]:
+    try:
+        return folder.static_tables()
+    except UserError as problem:
+        notes.append(f"Static errors of {folder.path} are left out: {problem}")
+        return {}
+
+
+def _unfinished(run: Path, records: list[Record]) -> list[str]:
+    """Return what a folder was asked for and has no record of."""
+    asked = _asked(run)
+    protocol = str(asked.get("protocol", ""))
+    mine = [r for r in records if r.protocol == protocol]
+    wanted = set(asked.get("molecules") or {})
+    missing = wanted - {r.slug for r in mine}
+    if protocol == "stability":
+        variants = (asked.get("settings") or {}).get("stability") or []
+        variants = [variants] if isinstance(variants, dict) else variants  # before there could be several
+        n_asked = len(wanted) * sum(int(v.get("n_seeds", 1)) for v in variants)
+        if len(mine) < n_asked:
+            return [f"{run} is not finished: {len(mine)} of {n_asked} runs have a record. The others are not counted."]
+    elif missing and wanted:
+        n_done = len(wanted) - len(missing)
+        return [f"{run} is not finished: {n_done} of {len(wanted)} molecules have a record of {protocol}."]
+    return []
+
+
+def _asked(run: Path) -> dict[str, Any]:
+    """Return the question of a folder; empty where it is not on record."""
+    try:
+        found = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,160 @@
+"""From run folders to the page, one file that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gmd26_md.files import write_text_whole
+from gmd26_md.page import figures_errors, figures_other, figures_runs, parity, structure, tables
+from gmd26_md.page.answer import answer, static_answer
+from gmd26_md.page.content import TITLES, TaskContent, contents
+from gmd26_md.page.figure import Figure, plain
+from gmd26_md.page.limits import MAX_RUNS
+from gmd26_md.page.molecule import ModelAtHand, Section, section, severity
+from gmd26_md.page.pack import packed, packed_text
+from gmd26_md.page.predictors import Predictors, predictors
+from gmd26_md.page.sources import Sources
+from gmd26_md.page.style import VERDICT_STYLES, look_of
+
+Show = Callable[[float, str], None]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, eq=False)
+class TaskPage:
+    """A task with everything that its part of the page shows."""
+
+    content: TaskContent
+    cards: list[Any]
+    columns: list[Any]
+    rows: list[Any]
+    matrix: tables.Matrix
+    predictors: Predictors | None
+    figures: list[Figure]
+    protocols: list[Any]
+    sections: list[Section]
+    left_out: str
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A page, ready to be written."""
+
+    tasks: list[TaskPage]
+    sources: Sources
+
+    @property
+    def figures(self) -> list[Figure]:
+        """All figures, those of molecules last."""
+        overall = [f for task in self.tasks for f in task.figures]
+        return overall + [f for task in self.tasks for s in task.sections for f in s.figures]
+
+
+def made(sources: Sources, at_hand: ModelAtHand, show: Show = lambda fraction, words: None) -> Page:
+    """Return the page of what was read; slow where there are trajectories."""
+    found = contents(sources)
+    runs = [r for r in sources.records if r.protocol == "stability"]
+    chosen = frozenset(r.key for r in sorted(runs, key=severity)[:MAX_RUNS])
+    pages = [_task(task, sources, chosen, at_hand, len(runs), show) for task in found]
+    return Page(pages, sources)
+
+
+def _task(
+    task: TaskContent, sources: Sources, chosen: frozenset[str], at_hand: ModelAtHand, n_runs: int, show: Show
+) -> TaskPage:
+    names = [name for split in task.splits for name in task.molecules(split)]
+    sections = []
+    for done, name in enumerate(names):
+        show(done / len(names), f"{task.name}: {name}")
+        sections.append(section(task, name, sources, chosen, at_hand))
+    columns, rows = tables.static_and_dynamic(task)
+    left = (
+        f"{len(chosen)} of {n_runs} runs are shown one by one, those that are not faithful first and then the most "
+        "wrong; all count in the tables and figures. 'gmd26-md verdict RUN MOLECULE' tells of the others."
+    )
+    return TaskPage(
+        content=task,
+        cards=[_card(model, task) for model in task.models],
+        columns=columns,
+        rows=rows,
+        matrix=tables.matrix(task),
+        predictors=predictors(task),
+        figures=_figures(task, sections),
+        protocols=tables.protocol_tables(task),
+        sections=sections,
+        left_out=left if len(chosen) < n_runs else "",
+    )
+
+
+def _card(model: Any, task: TaskContent) -> dict[str, Any]:
+    told = [(c, answer(model, task, c), tables.bars(model, c, task.splits)) for c in task.conditions]
+    told = [t for t in told if t[1]]
+    return {"model": model, "told": told, "static": "" if told else static_answer(model)}
+
+
+def _figures(task: TaskContent, sections: Sequence[Section]) -> list[Figure]:
+    forces: parity.Forces = {}
+    for part in sections:
+        for key, arrays in part.forces.items():
+            forces.setdefault(key, []).extend(arrays)
+    runs = parity.figure(task, forces, "On frames of the model's own runs that the reference labelled")
+    found = figures_runs.figures(task) + figures_errors.figures(task) + figures_other.figures(task)
+    at = next((i for i, f in enumerate(found) if f.name.endswith("direction-and-length")), len(found))
+    return found if runs.empty else [*found[:at], runs, *found[at:]]
+
+
+def write(page: Page, path: Path, title: str = "") -> None:
+    """Write the page, whole or not at all."""
+    write_text_whole(path, text_of(page, title))
+
+
+def text_of(page: Page, title: str = "") -> str:
+    """Return the page as HTML. Every name in it is escaped, and data lies in it packed."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.globals |= {"titles": TITLES, "verdicts": VERDICT_STYLES, "look_of": look_of, "ramp": structure.ramp()}
+    environment.filters |= {"packed": packed, "plain": plain}
+    return environment.get_template("page.html").render(
+        page=page,
+        title=title or _title(page),
+        style=(_TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        script=(_TEMPLATES / "page.js").read_text(encoding="utf-8"),
+        plotly=_plotly(),
+        models=_models(page),
+    )
+
+
+def _title(page: Page) -> str:
+    return "Models in dynamics: " + ", ".join(task.content.name for task in page.tasks)
+
+
+def _models(page: Page) -> list[dict[str, Any]]:
+    """Return what each model is, once."""
+    found = {}
+    for task in page.tasks:
+        for model in task.content.models:
+            first = model.records[0]
+            found[model.sha] = {
+                "label": model.label, "family": model.family, "sha": model.sha, "device": first.device,
+                "versions": ", ".join(f"{k} {v}" for k, v in sorted(first.versions.items())),
+            }  # fmt: skip
+    return list(found.values())
+
+
+@cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+
+    return packed_text(get_plotlyjs())
+
+
+__all__ = ["Page", "made", "text_of", "write"]
