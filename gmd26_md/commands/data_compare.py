@@ -31,7 +31,8 @@ def compare(
 ) -> None:
     """Hold the forces and relative energies of LEVEL against those of AGAINST, on the geometries that both labelled.
 
-    It says how right a model can be that was trained on LEVEL, where AGAINST is what counts.
+    It says how right a model can be that was trained on LEVEL, where AGAINST is what counts. LEVEL may be a checkpoint
+    too, whose answers are computed.
     """
     from gmd26_md import strict_json, tasks
     from gmd26_md.commands.data_label import chosen_molecules

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
+from gmd26_md.calculators import families
 from gmd26_md.datasets import store
 from gmd26_md.errors import UserError
 from gmd26_md.molecules import Molecule
+from gmd26_md.observables.bond_tension import without_tension
 from gmd26_md.observables.bonds import bond_graph
 from gmd26_md.observables.element_fit import element_fit
 from gmd26_md.observables.errors import FrameSums, force_mae_by_atom, pooled_with_spread
 from gmd26_md.observables.rmsd import symmetric_rmsd
+from gmd26_md.reference.labels import Frames, label_frames
 from gmd26_md.trajectory import Trajectory
 
 _SAME_A = 2e-5  # small sets have positions rounded to 1e-5 Å
@@ -62,7 +65,7 @@ def pairs_of(
     molecules
         With their split, "id" or "ood".
     first, second
-        Data folder and level of theory.
+        Data folder and level of theory; the first may be a model's file instead, whose answers are computed here.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def pairs_of(
         If a level has no folder, or no geometry of any molecule is in both.
     """
     for data, level in (first, second):
-        if not (data / level).is_dir():
+        if not (data / level).is_dir() and not is_model(level):
             raise UserError(
                 f"{data} has no folder {level}; make its labels with 'gmd26-md data label --reference {level}'."
             )
@@ -128,6 +131,7 @@ def _pooled(pairs: Sequence[Pair], n_resamples: int) -> dict[str, Any]:
         "reference_energy_spread_eV": float(np.sqrt((relative**2).mean())),
         "force_mae_eV_per_A_by_element": _by_element(pairs),
         "force_scale_ratio": _best_scale(pairs),
+        **_beyond_rest_lengths(pairs),
     }
 
 
@@ -145,8 +149,23 @@ def _best_scale(pairs: Sequence[Pair]) -> float:
     return product / sum(float((p.second.forces**2).sum()) for p in pairs)
 
 
+def _beyond_rest_lengths(pairs: Sequence[Pair]) -> dict[str, float]:
+    """Return the MAE without a constant tension of each bond of each molecule, and that tension's share of the MSE."""
+    differences = [pair.first.forces - pair.second.forces for pair in pairs]
+    left = [
+        without_tension(bond_graph(p.second.numbers, p.second.positions[0]).bonds, p.second.positions, difference)
+        for p, difference in zip(pairs, differences, strict=True)
+    ]
+    all_left, everything = (np.concatenate([part.ravel() for part in parts]) for parts in (left, differences))
+    return {
+        "force_mae_beyond_rest_lengths_eV_per_A": float(np.abs(all_left).mean()),
+        "rest_lengths_fraction": 1.0 - float((all_left**2).sum() / (everything**2).sum()),
+    }
+
+
 def _pair(molecule: Molecule, split: str, first: tuple[Path, str], second: tuple[Path, str]) -> Pair | None:
-    one, other = (_all_frames(data, level, molecule) for data, level in (first, second))
+    other = _all_frames(*second, molecule)
+    one = other and (_answered(other, first[1], molecule) if is_model(first[1]) else _all_frames(*first, molecule))
     if one is None or other is None:
         return None
     if not np.array_equal(one.numbers, other.numbers):
@@ -170,6 +189,20 @@ def _part(frames: Trajectory, chosen: np.ndarray, order: np.ndarray) -> Trajecto
         frames.energies[chosen],
         frames.forces[chosen],
     )
+
+
+def is_model(level: str) -> bool:
+    """Tell whether this is a model's file and not the name of a level of theory."""
+    return not families.is_engine(level) and Path(level).is_file()
+
+
+def _answered(frames: Trajectory, model: str, molecule: Molecule) -> Trajectory:
+    labels = label_frames(Frames(frames.numbers, frames.positions), model)
+    if labels.problems:
+        raise UserError(
+            f"{model} fails on {molecule.name}: {next(iter(labels.problems.values()))}; choose with --only."
+        )
+    return replace(frames, energies=labels.energies, forces=labels.forces)
 
 
 def _match(frames: Trajectory, positions: np.ndarray) -> int | None:

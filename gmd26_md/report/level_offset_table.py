@@ -6,6 +6,7 @@ from typing import Any
 
 from gmd26_md.observables.errors import ERROR_METRICS
 
+_EXTRA = ("force_mae_beyond_rest_lengths_eV_per_A", "rest_lengths_fraction", "force_scale_ratio")
 _WORDS = {"id": "all ID", "ood": "all OOD", "all": "all"}
 
 
@@ -26,6 +27,7 @@ def offset_columns(found: dict[str, Any]) -> list[list[str]]:
     """Return every number for a program: full digits, the unit last in each name, `_se` for the standard error."""
     names = [name for metric in ERROR_METRICS for name in (metric, f"{metric}_se")]
     heading = ["molecule", "split", "n_molecules", "n_frames", *names, "reference_energy_spread_eV", "minimum_rmsd_A"]
+    heading += list(_EXTRA)
     rows = [heading]
     entries = [(row["slug"], row["split"], row) for row in found["molecules"]]
     entries += [("pooled", split, row) for split, row in found["pooled"].items()]
@@ -33,6 +35,7 @@ def offset_columns(found: dict[str, Any]) -> list[list[str]]:
         spreads = [row["metrics"][metric][part] for metric in ERROR_METRICS for part in ("value", "standard_error")]
         rmsd = row.get("minimum_rmsd_A")
         numbers = [*spreads, row["reference_energy_spread_eV"], "" if rmsd is None else rmsd]
+        numbers += [row[extra] for extra in _EXTRA]
         rows.append([name, split, str(row["n_molecules"]), str(row["n_frames"]), *[str(number) for number in numbers]])
     return rows
 
@@ -47,7 +50,10 @@ def offset_words(found: dict[str, Any]) -> list[str]:
         "between the two minima.",
         "F MAE by element, eV/Å: "
         + ", ".join(f"{symbol} {mae:.3f}" for symbol, mae in pooled["force_mae_eV_per_A_by_element"].items())
-        + f". The scale of forces that fits best is {pooled['force_scale_ratio']:.3f}.",
+        + ".",
+        f"{100 * pooled['rest_lengths_fraction']:.0f} % of the squared difference of forces is a constant tension of "
+        "each bond, as of other rest lengths; the MAE without it is "
+        f"{pooled['force_mae_beyond_rest_lengths_eV_per_A']:.3f} eV/Å.",
     ]
     energies = ", ".join(f"{symbol} {energy:.2f}" for symbol, energy in fit["energies_eV"].items())
     if fit["n_free"] > 0:

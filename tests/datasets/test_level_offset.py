@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gmd26_md import molecules
+from gmd26_md import load_calculator, molecules
 from gmd26_md.cli import gmd26_md
 from gmd26_md.datasets import store
 from gmd26_md.datasets.level_offset import compared, pairs_of
@@ -76,6 +76,8 @@ def test_an_offset_and_a_factor_are_found_as_such(data):
     assert offsets["ethanoic-acid"] == pytest.approx(-counted(molecules.get("acetic acid")))
     assert {row["split"] for row in found["molecules"]} == {"id", "ood"}
     assert found["pooled"]["id"]["n_frames"] == found["pooled"]["ood"]["n_frames"] == 8
+    # random forces: two directions in three are no bond's, and few of the rest pull alike in every frame
+    assert 0.0 < pooled["rest_lengths_fraction"] < 0.3
     assert set(pooled["force_mae_eV_per_A_by_element"]) == {"H", "C", "O"}
 
 
@@ -169,3 +171,21 @@ def test_what_cannot_be_asked_is_one_line_that_says_why(arguments, said, tmp_pat
     assert isinstance(problem, UserError)
     assert said in str(problem)
     assert "\n" not in str(problem)
+
+
+def test_a_model_may_stand_in_for_a_level(data, tiny_model):
+    pair = pairs_of(PAIRS[:1], (data, str(tiny_model)), (data, DEAR))[0]
+    atoms = molecules.get("acetic acid").atoms()
+    atoms.positions = pair.second.positions[2]
+    atoms.calc = load_calculator(str(tiny_model))
+    # one evaluation of the same network at the same positions
+    assert pair.first.energies[2] == pytest.approx(atoms.get_potential_energy(), rel=1e-12)
+    assert np.abs(pair.first.forces[2] - atoms.get_forces()).max() < 1e-10
+    assert np.array_equal(pair.second.forces, pairs_in(data)[0].second.forces)
+
+
+def test_a_model_that_does_not_know_an_element_is_one_line(data, tiny_model, tmp_path, new_frames):
+    amine = molecules.get("ethanamine")
+    new_frames(tmp_path, {"ethanamine": 1})
+    with pytest.raises(UserError, match="fails on ethanamine"):
+        pairs_of([(amine, "id")], (tmp_path, str(tiny_model)), (tmp_path, CHEAP))
