@@ -42,10 +42,9 @@ def open_model_file(
         return checkpoint
     refuse_hopeless(kind, path)
     if not trust_pickle and kind != recognise.NEQUIP_LIGHTNING:  # read as our own checkpoints are
-        once = f", or convert it once: `gmd26-md convert {path} --trust-pickle -o model.pt`"
         raise UserError(
             f"{path} is {kind.words}: to load it is to run code from it, and nothing in it was run. If you trust who "
-            f"made it, add --trust-pickle (in Python trust_pickle=True){'' if kind == recognise.MACE_SCRIPT else once}."
+            f"made it, add --trust-pickle (in Python trust_pickle=True){_or_else(kind, path)}."
         )
     try:
         return _opened(kind, content, path.resolve(), given)
@@ -57,6 +56,15 @@ def open_model_file(
             f"{path} is {kind.words} that surprises ({type(error).__name__}: {reason}); give its package's ASE "
             "calculator as --model FILE.py:FUNCTION, see docs/your-own-model.md."
         ) from error
+
+
+def _or_else(kind: recognise.Kind, path: Path) -> str:
+    """Say what can be done in place of running code each time."""
+    if kind == recognise.NEQUIP_COMPILED:
+        return ", or give the checkpoint of nequip-train or the package that it was compiled from"
+    if kind == recognise.MACE_SCRIPT:
+        return ""
+    return f", or convert it once: `gmd26-md convert {path} --trust-pickle -o model.pt`"
 
 
 def refuse_hopeless(kind: recognise.Kind, path: Path) -> None:
@@ -98,6 +106,10 @@ def _opened(kind: recognise.Kind, content: bytes, path: Path, arguments: dict[st
         from gmd26_md.calculators.vendors.schnetpack_model import open_schnetpack
 
         return open_schnetpack(content, path, kind, sha256, arguments)
+    if kind == recognise.NEQUIP_COMPILED:
+        from gmd26_md.calculators.vendors.nequip_compiled import open_compiled
+
+        return open_compiled(content, path, kind.words, sha256, arguments)
     if kind in (recognise.NEQUIP, recognise.NEQUIP_LIGHTNING):
         from gmd26_md.calculators.nequip_files import nequip_model
 

@@ -215,7 +215,7 @@ def _note(path: Path, opened: Checkpoint | VendorModel) -> str:
         return ""
     if opened.checkpoint is not None:
         return f"{path.name} is {opened.kind}; it runs as our {opened.family}, which was held against the original."
-    return f"{path.name} is {opened.kind}; it runs as a whole, by its own package: {opened.why_whole}."
+    return f"{path.name} is {opened.kind}; it runs as a whole: {opened.why_whole}."
 
 
 def _open_committee(

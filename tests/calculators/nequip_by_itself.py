@@ -2,11 +2,17 @@
 
 python nequip_by_itself.py build FOLDER    models by its builder, and what its ASE calculator says of molecules
 python nequip_by_itself.py train FOLDER    files by `nequip-train` and `nequip-package`, and the same of those
+python nequip_by_itself.py compile FOLDER  what was trained there by `nequip-compile` (AOTInductor), and the same of it
+python nequip_by_itself.py script FOLDER   a model as TorchScript, which torch from 2.10 on lets no `nequip-compile` do;
+                                           nequip's own function still does; less the text of its source. This made
+                                           compiled.nequip.pth and compiled.npz beside this file.
 """
 
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +133,47 @@ def train(folder: Path) -> None:
         keep(answers(NequIPCalculator._from_saved_model(path)), path.with_suffix(".npz"))
 
 
+def compile(folder: Path) -> None:
+    """nequip compares with the original itself, but has no cell for the stress of a molecule: told not to."""
+    tool, path = Path(sys.executable).with_name("nequip-compile"), folder / "averaged/ase.nequip.pt2"
+    os.environ["NEQUIP_SKIP_AOTI_MODEL_CHECK"] = "1"
+    how = ["--mode", "aotinductor", "--device", "cpu", "--target", "ase"]
+    together([[tool, folder / "averaged/last.ckpt", path, *how]])
+    keep_compiled(path)
+
+
+def script(folder: Path) -> None:
+    import torch
+    from nequip.model import NequIPGNNModel
+    from nequip.model.inference_models.torchscript import save_torchscript_model
+    from nequip.utils.global_state import set_global_state
+
+    set_global_state()
+    cutoffs = {"H": 2.5, "C": {"H": 2.8}}
+    by_type = {name: BY_TYPE[name] for name in ("per_type_energy_scales", "per_type_energy_shifts")}
+    model = NequIPGNNModel(
+        seed=5, model_dtype="float64", type_names=TYPES, per_edge_type_cutoff=cutoffs, l_max=1, parity=False,
+        **SMALL, **by_type,
+    )  # fmt: skip
+    path = folder / "compiled.nequip.pth"
+    save_torchscript_model(model.eval(), {**model.metadata, "allow_tf32": "0"}, str(path), torch.device("cpu"))
+    whole = path.rename(folder / "whole.nequip.pth")
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as lean:
+        for name in archive.namelist():
+            if not name.endswith(".debug_pkl"):
+                lean.writestr(zipfile.ZipInfo(name), archive.read(name), zipfile.ZIP_DEFLATED)
+    keep_compiled(path)
+
+
+def keep_compiled(path: Path) -> None:
+    """Keep what nequip's ASE calculator says with a compiled model."""
+    from nequip.integrations.ase import NequIPCalculator
+
+    names = {name: name for name in TYPES}
+    calculator = NequIPCalculator.from_compiled_model(str(path), chemical_species_to_atom_type_map=names)
+    keep(answers(calculator), path.with_name(path.name.partition(".")[0] + ".npz"))
+
+
 def together(commands) -> None:
     """Run commands side by side, and raise with what one says that fails."""
     running = [
@@ -186,4 +233,4 @@ def settings_file(folder: Path, name: str) -> Path:
 
 
 if __name__ == "__main__":
-    {"build": build, "train": train}[sys.argv[1]](Path(sys.argv[2]))
+    {"build": build, "train": train, "compile": compile, "script": script}[sys.argv[1]](Path(sys.argv[2]))

@@ -107,19 +107,23 @@ def test_a_foreign_script_or_module_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "records",
+    ("records", "kind"),
     [
-        {"m/.data/extern_modules": b"", "m/nequip/model.py": b""},  # nequip-package
-        {"m/constants.pkl": b"", "m/extra/nequip_version": b"0.19.1"},  # nequip-compile, TorchScript
-        {"m/data/aotinductor/model/x.so": b"", "m/extra/metadata": b"nequip 0.19.1"},  # nequip-compile, AOTInductor
+        ({"m/.data/extern_modules": b"", "m/nequip/model.py": b""}, recognise.NEQUIP),  # nequip-package
+        ({"m/data/aotinductor/model/x.wrapper_metadata.json": b'{"type_names": "H"}'}, recognise.NEQUIP_COMPILED),
+        ({"m/.data/extern_modules": b"", "m/mine.py": b""}, recognise.Kind("foreign", "a package of torch.package")),
+        (
+            {"m/data/aotinductor/model/x.wrapper_metadata.json": b"{}"},
+            recognise.Kind("foreign", "a model compiled by AOTInductor"),
+        ),
     ],
 )
-def test_files_of_nequip_are_recognised(tmp_path, records):
+def test_packages_and_compiled_files_are_told_apart(tmp_path, records, kind):
     path = tmp_path / "any.name"
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in records.items():
             archive.writestr(name, content)
-    assert recognise.kind_of(path.read_bytes()) == recognise.NEQUIP
+    assert recognise.kind_of(path.read_bytes()) == kind
 
 
 def test_arguments_that_a_checkpoint_does_not_take_are_refused(checkpoint_path):

@@ -6,6 +6,7 @@ runs these tests in it.
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from gmd26_md.calculators import families, load_checkpoint, save_checkpoint
+from gmd26_md.calculators import families, load_calculator, load_checkpoint, save_checkpoint
 from gmd26_md.calculators.batch import Layout
 from gmd26_md.calculators.model_file import open_model_file
 from gmd26_md.calculators.nequip_files import open_nequip
@@ -95,11 +96,43 @@ def test_energies_and_forces_are_those_of_nequips_own_model_and_ase_calculator(t
         assert_same(answers(potential, there.molecules()), there.kept(tmp_path / f"{name}.npz"), 1e-9)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """Return a folder with what `nequip-train` and `nequip-package` wrote."""
+    folder: Path = tmp_path_factory.mktemp("trained")
+    run_by_itself("train", folder)
+    return folder
+
+
 @needs_nequip
-def test_files_of_nequip_train_and_nequip_package_say_what_they_say_by_nequip(tmp_path, monkeypatch):
-    run_by_itself("train", tmp_path)
+@pytest.mark.skipif(shutil.which("c++") is None, reason="AOTInductor needs a C++ compiler")
+def test_what_nequip_compile_writes_says_what_it_says_by_nequip_and_what_was_compiled(trained):
+    """Takes a minute and a half of processor time. And the script that the other tests have is made again."""
+    run_by_itself("compile", trained)
     there = by_itself()
-    files = sorted(path for path in tmp_path.glob("*/*") if path.name in ("last.ckpt", "packaged.nequip.zip"))
+    compiled, eager = there.kept(trained / "averaged/ase.npz"), there.kept(trained / "averaged/last.npz")
+    assert_same(compiled, eager, 1e-9)
+    path = trained / "averaged/ase.nequip.pt2"
+    opened = open_model_file(path, trust_pickle=True)
+    assert opened.elements == ELEMENTS
+    assert_same(answers(opened.potential("cpu"), there.molecules()), compiled, 1e-9)
+    assert_same(there.answers(load_calculator(path, "cpu", trust_pickle=True)), compiled, 1e-9)
+    many = [a for a in there.molecules() for _ in range(20)]  # several hundred atoms; it was compiled on a dozen
+    assert_same(answers(opened.potential("cpu"), many), [one for one in compiled for _ in range(20)], 1e-9)
+    # the first layer has no connection of an atom with itself: an atom alone has its shift
+    [(energy, _)] = answers(opened.potential("cpu"), [Atoms("O")])
+    uncompiled = open_nequip(path.with_name("last.ckpt"))
+    assert energy == pytest.approx(uncompiled.element_energies[8], rel=0, abs=1e-9)
+    with pytest.raises(UserError, match="was compiled for the device cpu, not meta"):
+        opened.whole.potential("meta")
+    run_by_itself("script", trained)
+    assert_same(there.kept(trained / "compiled.npz"), there.kept(SCRIPT.with_name("compiled.npz")), 1e-9)
+
+
+@needs_nequip
+def test_files_of_nequip_train_and_nequip_package_say_what_they_say_by_nequip(trained, tmp_path):
+    there = by_itself()
+    files = sorted(path for path in trained.glob("*/*") if path.name in ("last.ckpt", "packaged.nequip.zip"))
     assert len(files) == 5
     for path in files:
         packaged = path.name == "packaged.nequip.zip"

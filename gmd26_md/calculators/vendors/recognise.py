@@ -19,9 +19,8 @@ class Kind:
     Attributes
     ----------
     name
-        "mace-model", "mace-script", "schnetpack-model", "schnetpack-lightning", "nequip", "nequip-lightning",
-        "state-dict"; or
-        "mace-training" and "foreign", which cannot be opened.
+        "mace-model", "mace-script", "schnetpack-model", "schnetpack-lightning", "nequip", "nequip-compiled",
+        "nequip-lightning", "state-dict"; or "mace-training" and "foreign", which cannot be opened.
     words
         The same for people, with an article.
     """
@@ -35,7 +34,8 @@ MACE_SCRIPT = Kind("mace-script", "a TorchScript model of mace-torch")
 MACE_TRAINING = Kind("mace-training", "a training state of mace-torch")
 SCHNETPACK_MODEL = Kind("schnetpack-model", "a whole model pickled by schnetpack")
 SCHNETPACK_LIGHTNING = Kind("schnetpack-lightning", "a Lightning checkpoint of schnetpack")
-NEQUIP = Kind("nequip", "a model of nequip")
+NEQUIP = Kind("nequip", "a package of nequip")
+NEQUIP_COMPILED = Kind("nequip-compiled", "a compiled model of nequip")
 NEQUIP_LIGHTNING = Kind("nequip-lightning", "a checkpoint of nequip-train")
 STATE_DICT = Kind("state-dict", "a plain dictionary of weights")
 
@@ -51,8 +51,12 @@ def kind_of(content: bytes) -> Kind | None:
 
 def _kind_of_archive(archive: zipfile.ZipFile) -> Kind | None:
     names = archive.namelist()
-    if _is_nequip(archive, names):
-        return NEQUIP
+    if any(name.endswith(".data/extern_modules") for name in names):  # of torch.package
+        return NEQUIP if any("nequip" in name for name in names) else Kind("foreign", "a package of torch.package")
+    if any("/aotinductor/" in name for name in names):
+        told = [archive.read(name) for name in names if name.endswith("_metadata.json")]
+        known = any(b'"type_names"' in text for text in told)
+        return NEQUIP_COMPILED if known else Kind("foreign", "a model compiled by AOTInductor")
     pickles = [name for name in names if name.endswith("/data.pkl")]
     if len(pickles) != 1:
         return None
@@ -62,22 +66,13 @@ def _kind_of_archive(archive: zipfile.ZipFile) -> Kind | None:
     return _kind_of_pickle(imports, set(texts))
 
 
-def _is_nequip(archive: zipfile.ZipFile, names: list[str]) -> bool:
-    """Tell a package (`.nequip.zip`) or a compiled model (`.nequip.pth`, `.nequip.pt2`) of nequip."""
-    extra = [name for name in names if "/extra/" in name]
-    packaged = any(name.endswith(".data/extern_modules") for name in names)
-    compiled = any("aotinductor" in name for name in names) or any(name.endswith("/constants.pkl") for name in names)
-    about = " ".join(extra if compiled else names if packaged else ())
-    return "nequip" in about or (compiled and any(b"nequip" in archive.read(name) for name in extra))
-
-
 def _kind_of_script(imports: list[str]) -> Kind | None:
     """Tell a TorchScript archive by the class that it holds, its first name."""
     first = imports[0] if imports else ""
     if ".mace." in first:
         return MACE_SCRIPT
     if ".nequip." in first:
-        return NEQUIP
+        return NEQUIP_COMPILED
     return Kind("foreign", f"a TorchScript model ({first.removeprefix('__torch__.') or 'of no class'})")
 
 

@@ -15,8 +15,13 @@ import torch
 from gmd26_md.calculators.side_effects import contained
 from gmd26_md.errors import UserError
 
+_CURE = (
+    "such files depend on their packages' versions: convert it where it was made, with `gmd26-md convert`, or save it "
+    "there anew"
+)
 
-def run_file(load: Callable[[io.BytesIO], Any], content: bytes, path: Path, words: str) -> Any:
+
+def run_file(load: Callable[[io.BytesIO], Any], content: bytes, path: Path, words: str, *, cure: str = _CURE) -> Any:
     """Return what `load` makes of a file's content. This runs code from the file.
 
     Raises
@@ -32,8 +37,7 @@ def run_file(load: Callable[[io.BytesIO], Any], content: bytes, path: Path, word
     except Exception as error:  # a pickle may raise anything
         reason = (str(error).strip().splitlines() or [""])[0][:160]
         raise UserError(
-            f"{path} is {words}, and cannot be loaded here ({type(error).__name__}: {reason}); such files depend on "
-            "their packages' versions: convert it where it was made, with `gmd26-md convert`, or save it there anew."
+            f"{path} is {words}, and cannot be loaded here ({type(error).__name__}: {reason}); {cure}."
         ) from error
 
 
