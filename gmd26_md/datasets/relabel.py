@@ -1,7 +1,7 @@
 """Label at one level of theory what another level sampled: for references too dear for dynamics of their own.
 
 Every label is on disk as it is made (`relabel_journal`), so that a kill loses what was being computed and no more. A
-run that was resumed gives the numbers of one that was not; how nearly, says `docs/references.md`.
+run that was resumed gives the numbers of one that was not; how nearly, says `docs/dft-labels.md`.
 """
 
 from __future__ import annotations
