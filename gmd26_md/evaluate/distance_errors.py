@@ -103,15 +103,19 @@ def own_frames(runs: Sequence[Path], sha256: str, n_frames: int | None = None) -
 
 
 def correlations(molecules: Sequence[AtomErrors], *, n_resamples: int = 200) -> dict[str, Any]:
-    """Return, over all molecules and those of each split, how distances go with the error; JSON-safe but for NaN."""
+    """Return, over all molecules and those of each split, how distances go with the error; JSON-safe but for NaN.
+
+    Element by element over OOD molecules, or over all where there are none of them.
+    """
     splits = {m.split for m in molecules}
     sets = {"all": list(molecules)} | {s: [m for m in molecules if m.split == s] for s in ("id", "ood") if s in splits}
-    return {name: _set(chosen, n_resamples) for name, chosen in sets.items() if chosen}
+    alone = "ood" if "ood" in sets else "all"
+    return {name: _set(chosen, n_resamples, by_element=name == alone) for name, chosen in sets.items() if chosen}
 
 
-def _set(molecules: Sequence[AtomErrors], n_resamples: int) -> dict[str, Any]:
-    elements = sorted({int(z) for m in molecules for z in m.numbers})
-    by_element = {chemical_symbols[z]: over_atoms(molecules, z, n_resamples=n_resamples) for z in elements}
+def _set(molecules: Sequence[AtomErrors], n_resamples: int, *, by_element: bool) -> dict[str, Any]:
+    elements = sorted({int(z) for m in molecules for z in m.numbers}) if by_element else []
+    of_each = {chemical_symbols[z]: over_atoms(molecules, z, n_resamples=n_resamples) for z in elements}
     return {
         "n_molecules": len(molecules),
         "n_frames": sum(len(m.error) for m in molecules),
@@ -122,7 +126,7 @@ def _set(molecules: Sequence[AtomErrors], n_resamples: int) -> dict[str, Any]:
         },
         "far": {space: far_and_near(molecules, space) for space in molecules[0].far},
         "atoms": _plain(over_atoms(molecules, n_resamples=n_resamples)),
-        "by_element": {symbol: _plain(found) for symbol, found in by_element.items()},
+        "by_element": {symbol: _plain(found) for symbol, found in of_each.items()},
         "molecules": _plain(over_molecules(molecules)),
     }
 

@@ -44,7 +44,7 @@ def draw(models: Sequence[tuple[str, Sequence[AtomErrors]]], task: str, path: Pa
     for row, (name, molecules) in zip(axes, models, strict=True):
         for place, space in zip(row, spaces, strict=True):
             _panel(place, molecules, f"{space} mahalanobis")
-        row[0].set_ylabel(f"{name}\nforce error of an atom, eV/Å", fontsize=9)
+        row[0].set_ylabel(f"{name.removesuffix(f'-{task}')}\nforce error of an atom, eV/Å", fontsize=9)
     for place, space in zip(axes[-1], spaces, strict=True):
         words = "SOAP space" if space == "soap" else "the model's own space"
         place.set_xlabel(f"Mahalanobis distance in {words}\n(1: median of held-out training molecules)", fontsize=9)
@@ -54,8 +54,13 @@ def draw(models: Sequence[tuple[str, Sequence[AtomErrors]]], task: str, path: Pa
 
 
 def _panel(place: Axes, molecules: Sequence[AtomErrors], column: str) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     random = np.random.default_rng(0)
     place.set(xscale="log", yscale="log")
+    place.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    place.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    place.xaxis.set_minor_formatter(NullFormatter())
     place.axvline(1.0, color="0.6", linewidth=0.7)
     for split in [s for s in _LOOKS if any(m.split == s for m in molecules)]:
         mine, look = [m for m in molecules if m.split == split], _LOOKS[split]

@@ -185,6 +185,7 @@ def study_tables(found: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     """Return the tables of a study with their titles; one without rows is a heading only."""
     models, task = found["models"], found["task"]
     tables = []
+    alone = "ood" if any("ood" in model["frames"] for model in models) else "all"
     for where, words_ in (("frames", "reference frames"), ("own_runs", "the models' own runs")):
         tables += [
             (f"{task}: how far the atoms are, and what being far says ({words_})", split_rows(models, where)),
@@ -192,7 +193,10 @@ def study_tables(found: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
                 f"{task}: rank correlation with an atom's force error ({words_})",
                 correlation_rows(models, where, "atoms"),
             ),
-            (f"{task}: the same over OOD atoms of one element ({words_})", element_rows(models, where, "ood")),
+            (
+                f"{task}: the same over {_SETS[alone]} atoms of one element ({words_})",
+                element_rows(models, where, alone),
+            ),
             (
                 f"{task}: rank correlation of molecules' means ({words_})",
                 correlation_rows(models, where, "molecules"),
