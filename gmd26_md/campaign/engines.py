@@ -22,6 +22,7 @@ from typing import Any
 from gmd26_md.errors import UserError
 
 DASK_INSTALL = "pip install 'gmd26-md[campaign]'"
+CONNECT_S = 20.0
 Submit = Callable[..., Future[Any]]
 
 
@@ -109,8 +110,8 @@ def _dask(address: str, n_workers: int | None) -> Iterator[Engine]:
 def _connected(distributed: Any, address: str) -> Any:
     try:
         if Path(address).is_file():
-            return distributed.Client(scheduler_file=address, timeout=20)
-        return distributed.Client(address, timeout=20)
+            return distributed.Client(scheduler_file=address, timeout=CONNECT_S)
+        return distributed.Client(address, timeout=CONNECT_S)
     except (OSError, TimeoutError, ValueError) as problem:
         raise UserError(
             f"no Dask scheduler answers at {address} ({' '.join(str(problem).split())}); start one with "

@@ -176,8 +176,9 @@ def _prune(work: Path, records: list[Record], kept: str | float) -> None:
             and int(hashlib.sha256(record.key.encode()).hexdigest()[:8], 16) < kept * 2**32
         ):
             continue
-        for kind in ("trajectories", "labels"):
-            (work / kind / f"{record.key}.extxyz").unlink(missing_ok=True)
+        if record.trajectory:
+            for kind in ("trajectories", "labels"):
+                (work / kind / Path(record.trajectory).name).unlink(missing_ok=True)
 
 
 def _failed(record: Record) -> bool:

@@ -1,0 +1,37 @@
+"""Models that do what machines do to campaigns: they work, die, hang, and change while they are tried."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from ase.calculators.calculator import BaseCalculator
+from ase.calculators.emt import EMT
+
+
+def good() -> BaseCalculator:
+    """Return effective-medium theory: quick, smooth, and wrong for molecules."""
+    return EMT()
+
+
+def dies_once(marker: str) -> BaseCalculator:
+    """Die of signal 9 the first time, as of want of memory; work the second."""
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return EMT()
+
+
+def hangs() -> BaseCalculator:
+    """Never return."""
+    time.sleep(3600)
+    return EMT()
+
+
+def changes() -> BaseCalculator:
+    """Change the file that the model stands in, while it is tried."""
+    with Path(__file__).open("a", encoding="utf-8") as handle:
+        handle.write("# changed\n")
+    return EMT()

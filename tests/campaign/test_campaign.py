@@ -1,0 +1,178 @@
+"""Units that are run: whole or not at all, whatever befalls the process, the model's file, or the disk."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ase.build import molecule
+from ase.io import write
+
+from gmd26_md.campaign import worker
+from gmd26_md.campaign.description import Campaign, read_campaign
+from gmd26_md.campaign.drive import is_done, run_missing
+from gmd26_md.campaign.gather import gather
+from gmd26_md.campaign.units import Unit, units_of
+from gmd26_md.campaign.worker import UnitFailedError, run_unit
+from gmd26_md.records import Record, read_records
+
+MODELS = Path(__file__).with_name("models_for_campaigns.py")
+SHORT = "{run-ps: 0.02, thermalise-ps: 0.01, n-label-frames: 2, level-of-theory: gfn2-xtb}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_child_is_left() -> Iterator[None]:
+    yield
+    worker._end_children()
+    worker._children.clear()
+
+
+def campaign(folder: Path, models: str, more: str = "") -> Campaign:
+    """Return a campaign of short runs of two small molecules, a unit each."""
+    for name in ("H2O", "NH3"):
+        write(folder / f"{name}.xyz", molecule(name))
+    text = f"""
+name: audit
+out: {folder / "out"}
+models: {models}
+molecules: [{folder / "H2O.xyz"}, {folder / "NH3.xyz"}]
+protocols:
+  - stability: {SHORT}
+{more}"""
+    (folder / "campaign.yaml").write_text(text, encoding="utf-8")
+    return read_campaign(folder / "campaign.yaml")
+
+
+def one_unit(folder: Path, function: str, options: str = "{}") -> tuple[Unit, dict[str, Any], str]:
+    models = f"[{{model: '{MODELS}:{function}', options: {options}}}]"
+    found = campaign(folder, models)
+    unit = units_of(found)[0]
+    return unit, {**asdict(unit), "resources": {}}, str(found.out)
+
+
+def test_a_unit_is_in_its_place_when_it_has_ended_and_its_work_folder_is_gone(tmp_path: Path) -> None:
+    unit, plain, out = one_unit(tmp_path, "good")
+    told = run_unit(plain, out, 120.0, "all")
+    folder = tmp_path / "out" / "units" / unit.key
+    assert told["n_records"] == len(read_records(folder / "records.jsonl")) == 1
+    assert not list((tmp_path / "out" / "at-work").iterdir())
+    before = (folder / "unit.json").stat().st_mtime_ns
+    assert run_unit(plain, out, 120.0, "all") == told  # found, not run
+    assert (folder / "unit.json").stat().st_mtime_ns == before
+    about = json.loads((folder / "unit.json").read_text(encoding="utf-8"))
+    assert {"host", "versions", "wall_s", "max_rss_MB", "unit"} <= set(about)
+
+
+def test_a_process_that_dies_is_a_failure_and_the_next_attempt_works(tmp_path: Path) -> None:
+    argument = f'{{model-arg: "marker={tmp_path / "marker"}"}}'
+    unit, plain, out = one_unit(tmp_path, "dies_once", argument)
+    with pytest.raises(UnitFailedError, match="signal 9"):
+        run_unit(plain, out, 120.0, "all")
+    assert not is_done(Path(out), unit)
+    assert run_unit(plain, out, 120.0, "all")["n_records"] == 1
+
+
+def test_a_unit_that_hangs_is_killed(tmp_path: Path) -> None:
+    unit, plain, out = one_unit(tmp_path, "hangs")
+    with pytest.raises(UnitFailedError, match="hung"):
+        run_unit(plain, out, 8.0, "all")
+    assert not is_done(Path(out), unit)
+
+
+def test_a_model_s_file_that_changes_under_way_spoils_the_unit(tmp_path: Path) -> None:
+    own = tmp_path / "changing.py"
+    shutil.copyfile(MODELS, own)
+    unit, plain, out = one_unit(tmp_path, "good")
+    found = campaign(tmp_path, f"['{own}:changes']")
+    unit = units_of(found)[0]
+    plain = {**asdict(unit), "resources": {}}
+    with pytest.raises(UnitFailedError, match="has changed"):
+        run_unit(plain, out, 120.0, "all")
+    with pytest.raises(UnitFailedError, match="has changed"):  # and is met before anything is run
+        run_unit(plain, out, 120.0, "all")
+    assert not is_done(Path(out), unit)
+
+
+def test_what_the_command_refuses_is_the_reason(tmp_path: Path) -> None:
+    _, plain, out = one_unit(tmp_path, "good", "{device: 'cuda:99'}")
+    with pytest.raises(UnitFailedError, match="cuda"):
+        run_unit(plain, out, 120.0, "all")
+
+
+def test_a_full_disk_fails_the_unit_and_leaves_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        unit, plain, _ = one_unit(tmp_path, "good")
+        with pytest.raises(UnitFailedError, match=r"disk is full|No space left"):
+            run_unit(plain, str(disk), 120.0, "all")
+        assert not is_done(disk, unit)
+        assert not list((disk / "at-work").glob("*"))
+    finally:
+        worker._end_children()
+        worker._children.clear()
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("kept", "n_faithful", "n_broken"), [("all", 9, 1), ("failures", 0, 1), ("none", 0, 0), (0.5, 5, 1)]
+)
+def test_trajectories_are_kept_by_rule(tmp_path: Path, kept: str | float, n_faithful: int, n_broken: int) -> None:
+    # which of them make up the fraction hangs on their keys alone, not on the worker
+    (tmp_path / "trajectories").mkdir()
+    records = []
+    for seed, verdict in enumerate(["faithful"] * 9 + ["broken"]):
+        path = f"trajectories/water-seed{seed}.extxyz"
+        (tmp_path / path).touch()
+        records.append(record(seed, verdict, path))
+    worker._prune(tmp_path, records, kept)
+    left = [r for r in records if (tmp_path / str(r.trajectory)).is_file()]
+    assert sum(r.verdict == "faithful" for r in left) == n_faithful
+    assert sum(r.verdict == "broken" for r in left) == n_broken
+
+
+def record(seed: int, verdict: str, trajectory: str) -> Record:
+    return Record(
+        model="m", model_sha256="0", family="f", molecule="water", formula="H2O", split="user", task="user",
+        protocol="stability", settings={}, seed=seed, verdict=verdict, trajectory=trajectory,
+    )  # fmt: skip
+
+
+def test_a_campaign_is_run_on_processes_and_again_only_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the wall clock jumps: nothing here may hang on it
+    monkeypatch.setattr(time, "time", lambda: random.uniform(0.0, 4e9))
+    argument = f'"marker={tmp_path / "marker"}"'
+    dying = f"{{model: '{MODELS}:dies_once', name: dying, options: {{model-arg: {argument}}}}}"
+    wrong = f"{{model: '{MODELS}:good', name: wrong, options: {{device: 'cuda:99'}}}}"
+    found = campaign(tmp_path, f"[{dying}, {wrong}]", "n_retries: 1")
+    units = units_of(found)
+    progress = run_missing(found, units, n_workers=1)
+    assert {u.model for u in units if u.key in progress.done} == {"dying"}
+    assert {u.model for u in units if u.key in progress.failed} == {"wrong"}
+    told = json.loads(next((found.out / "failed").iterdir()).read_text(encoding="utf-8"))
+    assert len(told["reasons"]) == 2  # tried once more
+
+    folders = gather(found.out, units, progress.failed)
+    assert [folder.name for folder in folders] == [f"stability-dying-{name}" for name in ("H2O", "NH3")]
+    summary = json.loads((folders[0] / "summary.json").read_text(encoding="utf-8"))
+    assert summary["n_records"] == 1
+
+    stamps = {
+        u.key: (found.out / "units" / u.key / "unit.json").stat().st_mtime_ns for u in units if u.model == "dying"
+    }
+    fewer = replace(found, models=found.models[:1])
+    again = run_missing(fewer, units_of(fewer), n_workers=1)
+    assert len(again.done) == again.n_before == 2
+    assert stamps == {key: (found.out / "units" / key / "unit.json").stat().st_mtime_ns for key in stamps}

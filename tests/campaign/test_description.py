@@ -1,0 +1,116 @@
+"""The campaign file: what it must say, and what is said of a mistake in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gmd26_md.campaign.description import read_campaign
+from gmd26_md.campaign.units import as_arguments, units_of
+from gmd26_md.errors import UserError
+
+GOOD = """
+name: audit
+out: {out}
+models:
+  - model: gfn2-xtb
+    name: xtb
+tasks: [duplication]
+protocols:
+  - stability: {{preset: quick, temperature-K: [300, 500]}}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "campaign.yaml"
+    path.write_text(text.format(out=folder / "out"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("models:", "modles:", "modles.*models"),
+        ("tasks: [duplication]", "", "neither tasks nor molecules"),
+        ("tasks: [duplication]", "tasks: duplication", "write it as a list"),
+        ("stability:", "stabilty:", "stability"),
+        ("name: audit", "name: a/b", "folder"),
+        ("model: gfn2-xtb", "file: gfn2-xtb", "gfn2-xtb"),
+        ("    name: xtb", "    environment: other", "environment"),
+        ("protocols:", "keep_trajectories: some\nprotocols:", "all, failures, none"),
+        ("protocols:", "n_retries: -1\nprotocols:", "n_retries.*0 or more"),
+        ("protocols:", "unit_minutes: .nan\nprotocols:", "unit_minutes"),
+        ("protocols:", "environments: {x: /no/python}\nprotocols:", "does not exist"),
+        ("protocols:", "protocols: [", "no YAML"),
+    ],
+)
+def test_a_mistake_is_named_with_the_file(tmp_path: Path, old: str, new: str, words: str) -> None:
+    path = written(tmp_path, GOOD.replace(old, new.replace("{", "{{").replace("}", "}}"), 1))
+    with pytest.raises(UserError, match=words) as problem:
+        read_campaign(path)
+    assert str(path) in str(problem.value)
+    assert "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("preset: quick", "presett: quick", "No such option"),
+        ("temperature-K: [300, 500]", "temperature-K: cold", "cold"),
+        ("[duplication]", "[duplicatoin]", "duplication"),
+        ("model: gfn2-xtb", "model: no.pt", "does not exist"),
+    ],
+)
+def test_what_the_command_line_refuses_is_refused_before_anything_runs(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    campaign = read_campaign(written(tmp_path, GOOD.replace(old, new, 1)))
+    with pytest.raises(UserError, match=words):
+        units_of(campaign)
+
+
+def test_a_task_is_cut_into_units_that_hold_each_molecule_once(tmp_path: Path) -> None:
+    text = GOOD.replace("tasks:", "molecules_per_unit: 7\ntasks:")
+    units = units_of(read_campaign(written(tmp_path, text)))
+    assert [len(unit.molecules) for unit in units] == [7, 7, 7, 3]
+    assert len({name for unit in units for name in unit.molecules}) == 24
+    assert len({unit.key for unit in units}) == 4
+
+
+def keys(folder: Path, text: str) -> set[str]:
+    return {unit.key for unit in units_of(read_campaign(written(folder, text)))}
+
+
+def test_a_key_follows_what_is_computed_and_nothing_else(tmp_path: Path) -> None:
+    first = keys(tmp_path, GOOD)
+    assert keys(tmp_path, GOOD) == first
+    assert keys(tmp_path, GOOD.replace("name: audit", "name: other")) == first  # what the campaign is called
+    assert not keys(tmp_path, GOOD.replace("[300, 500]", "[300]")) & first
+    assert not keys(tmp_path, GOOD.replace("quick", "standard")) & first
+    added = GOOD.replace("models:", "models:\n  - harmonic")
+    assert first < keys(tmp_path, added)  # a model that is added adds its units and leaves the others
+
+
+def test_a_key_follows_the_content_of_the_model_s_file(tmp_path: Path) -> None:
+    model = tmp_path / "model.py"
+    model.write_text("def f():\n    return None\n", encoding="utf-8")
+    text = GOOD.replace("model: gfn2-xtb", f"model: {model}:f")
+    first = units_of(read_campaign(written(tmp_path, text)))
+    model.rename(tmp_path / "aside.py")
+    (tmp_path / "elsewhere").mkdir()
+    moved = tmp_path / "elsewhere" / "model.py"
+    (tmp_path / "aside.py").rename(moved)
+    same = units_of(read_campaign(written(tmp_path, GOOD.replace("model: gfn2-xtb", f"model: {moved}:f"))))
+    assert [u.key for u in same] == [u.key for u in first]
+    other = tmp_path / "other.py"
+    other.write_text("def f():\n    return 1\n", encoding="utf-8")
+    changed = units_of(read_campaign(written(tmp_path, GOOD.replace("model: gfn2-xtb", f"model: {other}:f"))))
+    assert not {u.key for u in changed} & {u.key for u in first}
+
+
+def test_options_become_a_command_line() -> None:
+    options = {"temperature-K": [300, 500], "n_seeds": 3, "skip-unsupported": True, "json": False, "minutes": None}
+    assert as_arguments(options) == [
+        "--temperature-K", "300", "--temperature-K", "500", "--n-seeds", "3", "--skip-unsupported",
+    ]  # fmt: skip

@@ -1,0 +1,73 @@
+"""Executors by name: local processes, Dask, a function of one's own, and the job script for SLURM."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gmd26_md.campaign.engines import open_engine, slurm_cluster
+from gmd26_md.errors import UserError
+
+
+def two_threads(n_workers: int | None) -> Executor:
+    return ThreadPoolExecutor(n_workers or 2)
+
+
+def no_executor(n_workers: int | None) -> object:
+    return object()
+
+
+@pytest.mark.parametrize("name", ["processes", "dask", f"{__name__}:two_threads"])
+def test_every_engine_runs_a_function_and_hands_on_its_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "dask":
+        pytest.importorskip("distributed")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    with open_engine(name, 1) as engine:
+        assert engine.submit({}, operator.add, 2, 3).result(timeout=60) == 5
+        with pytest.raises(ZeroDivisionError):
+            engine.submit({}, operator.truediv, 1, 0).result(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("proceses", "processes, dask"),
+        ("no_such_module:f", "no_such_module"),
+        (f"{__name__}:no_executor", "no concurrent.futures.Executor"),
+        ("slurm:no.yaml", "cannot read"),
+    ],
+)
+def test_what_is_no_engine_says_so(name: str, words: str) -> None:
+    with pytest.raises(UserError, match=words), open_engine(name, 1):
+        pass
+
+
+def test_a_scheduler_that_is_not_there_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("gmd26_md.campaign.engines.CONNECT_S", 0.5)
+    with pytest.raises(UserError, match="dask scheduler"), open_engine("dask:tcp://127.0.0.1:9", 1):
+        pass
+    assert distributed is not None
+
+
+def test_the_job_script_holds_what_the_file_says(tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    path = tmp_path / "slurm.yaml"
+    path.write_text(
+        "queue: gpu\ncores: 4\nmemory: 16GB\nwalltime: '04:00:00'\njobs: 3\n"
+        "job_extra_directives: ['--gres=gpu:1']\nworker_extra_args: ['--resources GPU=1']\n",
+        encoding="utf-8",
+    )
+    with slurm_cluster(path) as cluster:
+        script = cluster.job_script()
+    for line in ("#SBATCH -p gpu", "#SBATCH --cpus-per-task=4", "#SBATCH -t 04:00:00", "#SBATCH --gres=gpu:1"):
+        assert line in script
+    assert "--resources GPU=1" in script
+    assert "dask" in script.splitlines()[-1]
+    path.write_text("cores: 4\nmemory: 16GB\nwaltime: 1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"waltime|refuses"):
+        slurm_cluster(path)
