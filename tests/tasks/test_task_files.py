@@ -1,6 +1,7 @@
 """A task of one's own: what a file may say, what is refused and how, and where leakage is found."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -282,3 +283,10 @@ def test_reading_a_yaml_file_needs_no_torch(task_file):
     path = task_file(PLAIN)
     said = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
+
+
+def test_the_yaml_of_the_page_is_a_task_and_its_table_is_that_of_the_benchmark(task_file):
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    task = tasks.get(task_file(re.search(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[1]))
+    assert (len(task.train), len(task.ood), task.warnings) == (7, 2, ())
+    assert re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE) == list(tasks.TASKS)
