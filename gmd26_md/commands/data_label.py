@@ -58,7 +58,7 @@ def label(
     """
     from gmd26_md import tasks
     from gmd26_md.calculators import families
-    from gmd26_md.commands.progress import bar
+    from gmd26_md.commands.progress import LINE_EVERY_S, bar
     from gmd26_md.datasets.relabel import cost, relabel
     from gmd26_md.datasets.relabel_jobs import LabelSettings, open_jobs
 
@@ -68,28 +68,39 @@ def label(
     chosen = [(m, asked.frames_of(m)) for m in chosen_molecules(asked, only, shortest)]
     n_workers, target = workers or os.cpu_count() or 1, out or data
     jobs = open_jobs(chosen, data, target, settings, shlex.join(["gmd26-md", *sys.argv[1:]]))
-    n_labels, n_minima = sum(len(job.missing) for job in jobs), sum(job.source is None for job in jobs)
     price = cost(jobs, level, n_workers)
     if price.words:
         click.echo(price.words, err=True)
     if dry_run:
-        _say(as_json, {"n_labels": n_labels, "n_minima": n_minima, "seconds": price.seconds}, _left(n_labels, n_minima))
+        left = {"n_labels": sum(len(job.missing) for job in jobs), "n_minima": sum(j.source is None for j in jobs)}
+        _say(
+            as_json,
+            {**left, "seconds": price.seconds},
+            f"To be made: {left['n_labels']} labels, {left['n_minima']} minima.",
+        )
         return 0
-    with bar(level) as show:
+    with bar(level, line_every_s=LINE_EVERY_S) as show:
         made = relabel(jobs, settings, n_workers, show)
-    failed = [f"{s} ({stage})" for s, stages in made.items() for stage, e in stages.items() if e["status"] == "failed"]
-    lost = [
-        f"{s} ({stage}): {len(e['failed_frames'])} frames failed and are left out, the first at "
-        f"{e['failed_frames'][0]['time_fs']:g} fs ({e['failed_frames'][0]['reason']})"
-        for s, stages in made.items()
-        for stage, e in stages.items()
-        if e.get("failed_frames") and e["status"] == "done"
-    ]
-    whole = f"{len(chosen)} molecules have their {level} labels in {target / level}"
-    told = [f"{whole}{f', but for {len(failed)} stages' if failed else ''}.", *lost]
-    told += [f"failed: {what}; the reason is in its provenance.json" for what in failed]
+    failed, told = _outcome(made)
+    whole = f"{target / level} has the labels of {_counted(len(chosen), 'molecule')}"
+    told.insert(0, f"{whole}, but for {_counted(failed, 'stage')}." if failed else f"{whole}.")
     _say(as_json, {"molecules": [m.slug for m, _ in chosen], "made": made}, "\n".join(told))
     return 1 if failed else 0
+
+
+def _outcome(made: dict[str, dict[str, dict[str, Any]]]) -> tuple[int, list[str]]:
+    """Return how many stages failed, and a line for each and for each with frames that did."""
+    failed, lines = 0, []
+    for slug, stages in made.items():
+        for stage, entry in stages.items():
+            frames = entry.get("failed_frames")
+            if entry["status"] == "failed":
+                failed += 1
+                lines.append(f"failed: {slug}, {stage}: {entry['reason']}")
+            elif frames:
+                first = f"the first at {frames[0]['time_fs']:g} fs: {frames[0]['reason']}"
+                lines.append(f"left out: {_counted(len(frames), 'frame')} of {slug}, {stage}; {first}")
+    return failed, lines
 
 
 def chosen_molecules(task: Task, only: Sequence[str], shortest: int) -> list[Molecule]:
@@ -106,10 +117,8 @@ def chosen_molecules(task: Task, only: Sequence[str], shortest: int) -> list[Mol
     return found
 
 
-def _left(n_labels: int, n_minima: int) -> str:
-    return (
-        f"To be made: {n_labels} labels and {n_minima} minima." if n_labels or n_minima else "Nothing is left to make."
-    )
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _say(as_json: bool, found: dict[str, Any], words: str) -> None:

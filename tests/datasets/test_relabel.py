@@ -289,3 +289,23 @@ def test_what_cannot_be_labelled_is_said_before_anything_is(data, tmp_path, sett
     with pytest.raises(UserError, match=said):
         open_jobs([(ETHANE, "ood")], data, tmp_path, settings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_what_is_left_what_failed_and_what_was_left_out(tmp_path, cli, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = toy_frames(3, 0)
+    frames.positions[1, 1] = frames.positions[1, 0]
+    broken = toy_frames(2, 1)
+    broken.positions[:, 1] = broken.positions[:, 0]
+    for stage, content in (("primary", frames), ("secondary", broken)):
+        store.write_stage(store.folder_of(tmp_path / "data", TOY, ETHANE), stage, content, {"settings": {}})
+    asked = ("data", "label", "--reference", LEVEL, "--sampled-by", TOY, "--task", "chain-extension")
+    asked += ("--only", "ethane", "--no-minimum", "--n-test", 0, "--n-primary", 3, "--n-secondary", 2)
+    code, out, _ = cli(*asked, "--dry-run")
+    assert (code, out) == (0, "To be made: 5 labels, 0 minima.\n")
+    code, out, _ = cli(*asked, "--workers", 1)
+    assert code == 1
+    assert out.startswith("data/gfn2-xtb has the labels of 1 molecule, but for 1 stage.\n")
+    assert "left out: 1 frame of ethane, primary; the first at 10 fs: " in out
+    assert "failed: ethane, secondary: every frame failed: " in out
+    assert json.loads(cli(*asked, "--dry-run", "--json")[1]) == {"n_labels": 2, "n_minima": 0, "seconds": 0.0}
