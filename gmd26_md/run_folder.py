@@ -1,6 +1,6 @@
 """A run folder: what was asked, the records, the raw trajectories. It belongs to one question.
 
-FOLDER/run.json            the question: model, molecules, settings
+FOLDER/run.json            the question: model, molecules, settings; and how they were named on the command line
        records.jsonl       one line a run, as it is finished
        summary.json        what the records come to
        table.txt           the same for people
@@ -11,6 +11,7 @@ FOLDER/run.json            the question: model, molecules, settings
        static-forces/      the model's forces on reference frames beside the reference's, by atom
        curves/             scans as CSV, a line a point
        at-work/                     the runs at work, while there are some: the engine's state and their frames
+       .lock               while a process writes here
 """
 
 from __future__ import annotations
@@ -18,25 +19,36 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gmd26_md import strict_json
+from gmd26_md import folder_lock, strict_json
 from gmd26_md.errors import UserError
 from gmd26_md.files import write_text_whole, written_whole
 from gmd26_md.observables.atom_forces import AtomForces
 from gmd26_md.observables.bonds import BondGraph
 from gmd26_md.records import Record, append_record, read_records
 
+ASKED = "asked"  # in run.json, beside the question and no part of it
+
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder opened for one question; see the module's text for what lies in it."""
+    """A folder opened for one question; see the module's text for what lies in it.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    lock
+        What keeps other processes from writing here, as long as this one is in use; None to read only.
+    """
 
     path: Path
+    lock: folder_lock.FolderLock | None = field(default=None, compare=False, repr=False)
 
     @property
     def records_path(self) -> Path:
@@ -47,6 +59,14 @@ class RunFolder:
     def work_path(self) -> Path:
         """Where the engine keeps its state and the frames of the runs at work."""
         return self.path / "at-work"
+
+    def asked(self) -> dict[str, Any]:
+        """Return how model and molecules were named, as `open_run_folder` was told; empty where nobody said."""
+        try:
+            found = json.loads((self.path / "run.json").read_text(encoding="utf-8")).get(ASKED)
+        except (OSError, ValueError, AttributeError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def records(self) -> list[Record]:
         """Return the records so far."""
@@ -109,26 +129,44 @@ class RunFolder:
         write_text_whole(self.path / "table.txt", table)
 
 
-def open_run_folder(path: Path, question: dict[str, Any]) -> RunFolder:
-    """Open a new folder for a question, or the folder in which the same question was begun.
+def open_run_folder(path: Path, question: dict[str, Any], asked: dict[str, Any] | None = None) -> RunFolder:
+    """Open a new folder for a question, or the folder in which the same question was begun. It is locked until let go.
+
+    Parameters
+    ----------
+    asked
+        How model and molecules were named, JSON-safe: kept beside the question, the latest. Files may have moved.
 
     Raises
     ------
     UserError
-        If the folder answers another question (which part differs is named), or holds something else.
+        If the folder answers another question (which part differs is named), holds something else, or another process
+        writes into it.
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file; give --out a folder.")
-    asked = json.loads(strict_json.canonical(question))
+    wanted = json.loads(strict_json.canonical(question))
+    _check_ours(path, wanted)  # before anything is written
+    path.mkdir(parents=True, exist_ok=True)
+    lock = folder_lock.locked(path)
+    begun = _check_ours(path, wanted)
+    content = wanted | ({ASKED: asked} if asked else {ASKED: begun[ASKED]} if ASKED in begun else {})
+    if content != begun:
+        write_text_whole(path / "run.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
+    return RunFolder(path, lock)
+
+
+def _check_ours(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what a folder was begun with, nothing of a new one; raise if it is for something else."""
     marker = path / "run.json"
     if marker.is_file():
-        _check_same(path, _read_marker(marker), asked)
-    elif path.is_dir() and any(entry.suffix != ".part" for entry in path.iterdir()):
+        begun = _read_marker(marker)
+        _check_same(path, {name: value for name, value in begun.items() if name != ASKED}, wanted)
+        return begun
+    if path.is_dir() and any(entry.suffix != ".part" and entry.name != folder_lock.NAME for entry in path.iterdir()):
         raise UserError(f"{path} is not empty and no run folder of ours; give --out another folder.")
-    else:
-        write_text_whole(marker, json.dumps(asked, indent=1, sort_keys=True) + "\n")
-    return RunFolder(path)
+    return {}
 
 
 def _read_marker(marker: Path) -> dict[str, Any]:

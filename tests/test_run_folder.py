@@ -6,7 +6,7 @@ import pytest
 from gmd26_md.errors import UserError
 from gmd26_md.observables.atom_forces import AtomForces
 from gmd26_md.observables.bonds import BondGraph
-from gmd26_md.run_folder import open_run_folder
+from gmd26_md.run_folder import RunFolder, open_run_folder
 
 QUESTION = {
     "protocol": "stability",
@@ -49,6 +49,18 @@ def test_another_question_is_refused_by_what_differs(tmp_path, asked, words):
     assert words in str(refusal.value)
     assert "--out another folder" in str(refusal.value)
     assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_how_it_was_named_is_no_part_of_the_question_and_the_latest_is_kept(tmp_path):
+    path = tmp_path / "run"
+    assert open_run_folder(path, QUESTION).asked() == {}
+    assert open_run_folder(path, QUESTION, {"words": ["a"]}).asked() == {"words": ["a"]}
+    assert open_run_folder(path, QUESTION).asked() == {"words": ["a"]}
+    assert open_run_folder(path, QUESTION, {"words": ["b"]}).asked() == {"words": ["b"]}
+    with pytest.raises(UserError, match="model = painn, asked is mace"):
+        open_run_folder(path, changed(model="mace"), {"words": ["b"]})
+    (path / "run.json").write_text("[]")
+    assert RunFolder(path).asked() == {}
 
 
 def test_what_a_kill_left_of_the_first_file_is_no_obstacle(tmp_path):
