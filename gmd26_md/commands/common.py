@@ -314,11 +314,12 @@ def _frames_folder(asked: Path | None, beside: Path | None, level: str) -> Path 
 
 
 def open_folder(asked: Asked, question: Question, protocol: str, settings: dict[str, Any]) -> RunFolder:
-    """Open the run folder of a question; by default runs/<protocol>-<model>-<task>."""
+    """Open the run folder of a question; by default runs/<protocol>-<model>-<task>. No other process writes there."""
+    from gmd26_md.commands.asked_again import words_of
     from gmd26_md.run_folder import open_run_folder
 
     path = asked.out or Path("runs") / f"{protocol}-{question.subject.name}-{question.task}"
-    return open_run_folder(path, question.content(protocol, settings))
+    return open_run_folder(path, question.content(protocol, settings), words_of(asked))
 
 
 def finish(asked: Asked, question: Question, folder: RunFolder) -> dict[str, Any]:
