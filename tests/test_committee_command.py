@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,16 @@ from gmd26_md.evaluate.committee import past_runs
 from gmd26_md.records import Record, append_record
 from gmd26_md.run_folder import RunFolder
 from gmd26_md.trajectory import Trajectory
+
+COMPILED = Path(__file__).parent / "calculators" / "compiled.nequip.pth"
+
+
+def nearer_compiled(path: Path) -> Path:
+    """Write a compiled model that sees less far."""
+    with zipfile.ZipFile(COMPILED) as archive, zipfile.ZipFile(path, "w") as copy:
+        for name in archive.namelist():
+            copy.writestr(name, b"2.0" if name.endswith("extra/r_max") else archive.read(name))
+    return path
 
 
 @pytest.fixture
@@ -74,7 +86,15 @@ def test_from_a_run_folder_to_its_committee(cli, short_run, tiny_model, other_mo
     assert again == (out / "committee.json").read_text() == (tmp_path / "elsewhere" / "committee.json").read_text()
     assert cli(*short_run, "--out", out, "--quiet")[0] == 0, "if this fails, the file stops the run from going on"
 
+    theirs = ("--model", COMPILED, "--model", nearer_compiled(tmp_path / "nearer.pth"), "--device", "cpu")
+    code, said, error = cli("committee", out, *theirs, "--trust-pickle", "--json", "--out", tmp_path / "theirs")
+    assert (code, error) == (0, "")
+    assert json.loads(said)["family"] == "nequip-compiled"
+
     for arguments, words in [
+        ((out, *theirs), "--trust-pickle"),
+        ((out, *theirs, "--trust-pickle", "--model-arg", "head=1"), "takes no arguments, got 'head'"),
+        ((out, *members, "--model-arg", "head"), "is not of the form NAME=VALUE"),
         ((out, "--model", tiny_model), "is one model, which has no spread"),
         ((out, "--model", tiny_model, "--model", tiny_model), "is given twice"),
         ((out, *members, "--percentile", 101), "percentile is 101"),

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from gmd26_md.commands.common import model_arguments
 from gmd26_md.commands.numbers import POSITIVE, Number
 
 
 @click.command(short_help="Does the spread of several models warn before a run fails?")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@click.option("--model", multiple=True, required=True, help="A checkpoint of the committee; give two or more.")
+@click.option("--model", multiple=True, required=True, help="A model file of the committee; give two or more.")
+@click.option("--model-arg", "model_args", multiple=True, metavar="NAME=VALUE", help="Of every member; JSON.")
+@click.option("--trust-pickle", is_flag=True, help="Let another package's model files run code from themselves.")
 @click.option(
     "--percentile", type=Number(above=0), default=99.0, show_default=True, help="Of the ID spread: warned above it."
 )
@@ -28,6 +31,8 @@ from gmd26_md.commands.numbers import POSITIVE, Number
 def command(
     run: Path,
     model: tuple[str, ...],
+    model_args: tuple[str, ...],
+    trust_pickle: bool,
     percentile: float,
     threshold_ev_per_a: float | None,
     max_force_ratio: float,
@@ -64,7 +69,14 @@ def command(
     if out is not None and out.is_file():
         raise UserError(f"{out} is a file; give --out a folder.")
     with bar("committee", silent=quiet) as show:
-        subject = open_subject(model, device=device, dtype=dtype, engine="auto")
+        subject = open_subject(
+            model,
+            device=device,
+            dtype=dtype,
+            engine="auto",
+            trust_pickle=trust_pickle,
+            arguments=model_arguments(model_args),
+        )
         answer = measure_committee(subject, RunFolder(run), out or run, settings, show)
     if as_json:
         click.echo(strict_json.dumps(answer))
