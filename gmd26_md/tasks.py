@@ -162,6 +162,10 @@ def get(name: str | Path) -> Task:
         from gmd26_md.task_file import read_task
 
         return read_task(Path(name))
+    if name not in _TASKS:
+        raise UserError(
+            f"{unknown_name('task', str(name), _TASKS)} One of your own is named by its file, .yaml or .py."
+        )
     return named(str(name))
 
 
