@@ -163,9 +163,7 @@ def get(name: str | Path) -> Task:
 
         return read_task(Path(name))
     if name not in _TASKS:
-        raise UserError(
-            f"{unknown_name('task', str(name), _TASKS)} One of your own is named by its file, .yaml or .py."
-        )
+        raise UserError(f"{unknown_name('task', str(name), _TASKS)} Or name a file of your own, .yaml or .py.")
     return named(str(name))
 
 
