@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gmd26_md.calculators import load_calculator, load_checkpoint
     from gmd26_md.errors import UnsupportedElementError, UserError
     from gmd26_md.molecules import FAMILIES, Molecule
+    from gmd26_md.record_columns import records_frame
     from gmd26_md.tasks import TASKS, Task
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ _HOMES = {
     "UserError": "errors",
     "load_calculator": "calculators",
     "load_checkpoint": "calculators",
+    "records_frame": "record_columns",
 }
 __all__ = [
     "FAMILIES",
@@ -35,6 +37,7 @@ __all__ = [
     "UserError",
     "load_calculator",
     "load_checkpoint",
+    "records_frame",
 ]
 
 

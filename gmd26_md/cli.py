@@ -32,6 +32,8 @@ COMMANDS = {
     "distance": "distance",
     "table": "table",
     "report": "report",
+    "records": "records",
+    "replay": "replay",
     "reproduce": "reproduce",
     "campaign": "campaign",
     "train": "train",

@@ -1,0 +1,111 @@
+"""`gmd26-md records`: records of any number of runs, filtered, counted, exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORMS = (".parquet", ".csv", ".jsonl")
+_BY = "model,task,protocol,split"
+
+
+@click.command(short_help="Records of many runs: filter, count, export.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN ...]")
+@click.option("--where", multiple=True, metavar="COLUMN=VALUE[,VALUE]", help="Only such records; may be repeated.")
+@click.option("--by", default=_BY, show_default=True, help="Columns to count by.")
+@click.option("--metric", "metrics", multiple=True, help="Mean of this metric too; may be repeated.")
+@click.option("--columns", default="", help="Of --out; by default all.")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="FILE.parquet, .csv or .jsonl.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def command(
+    runs: tuple[Path, ...],
+    where: tuple[str, ...],
+    by: str,
+    metrics: tuple[str, ...],
+    columns: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Count verdicts of any number of records, or write them into one file.
+
+    RUN is a run folder, a campaign's folder, any folder of those, or a Parquet file that this command wrote. A million
+    records are best written to Parquet once, and filtered from there.
+    """
+    from gmd26_md.errors import UserError, unknown_name
+    from gmd26_md.record_columns import records_frame, write_parquet
+
+    if out is not None and out.suffix not in _FORMS:
+        raise unknown_name("format of --out", out.suffix, _FORMS)
+    chosen = _conditions(where)
+    named = [name for name in columns.split(",") if name]
+    if out is not None and out.suffix == ".parquet" and not (chosen or named):
+        if any(run.suffix == ".parquet" for run in runs):
+            raise UserError("a Parquet file is written from run folders; choose --where or --columns to cut one.")
+        click.echo(f"{write_parquet(runs, out)} records are in {out}.")
+        return
+    if out is not None:
+        frame = records_frame(runs, columns=named or None, where=chosen)
+        _write(frame, out)
+        click.echo(f"{len(frame)} records are in {out}.")
+        return
+    keys = [name for name in by.split(",") if name]
+    frame = records_frame(runs, columns=[*dict.fromkeys([*keys, "verdict", *metrics])], where=chosen)
+    counted = _counted(frame, keys, list(metrics))
+    click.echo(counted.to_json(orient="records", indent=1) if as_json else _as_text(counted))
+
+
+def _conditions(where: tuple[str, ...]) -> dict[str, list[object]]:
+    from gmd26_md.errors import UserError
+
+    found: dict[str, list[object]] = {}
+    for text in where:
+        name, sign, values = text.partition("=")
+        if not (name and sign):
+            raise UserError(f"--where {text!r} is not of the form COLUMN=VALUE; write --where verdict=silent,broken.")
+        found[name] = [_value(value) for value in values.split(",")]
+    return found
+
+
+def _value(text: str) -> object:
+    """Return a number where it reads as one; an empty value is what did not happen."""
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _counted(frame: pd.DataFrame, keys: list[str], metrics: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    grouped = frame.groupby(keys, dropna=False, observed=True)
+    counts = grouped.size().rename("n_records").to_frame()
+    verdicts = frame.groupby([*keys, "verdict"], observed=True).size().unstack(fill_value=0)
+    parts = [counts, verdicts, *[grouped[name].mean().rename(f"mean {name}") for name in metrics]]
+    return pd.concat(parts, axis=1).reset_index()
+
+
+def _as_text(counted: pd.DataFrame) -> str:
+    return str(counted.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.4g}"))
+
+
+def _write(frame: pd.DataFrame, out: Path) -> None:
+    from gmd26_md.files import written_whole
+
+    with written_whole(out) as aside:
+        if out.suffix == ".csv":
+            frame.to_csv(aside, index=False)
+        elif out.suffix == ".jsonl":
+            frame.to_json(aside, orient="records", lines=True)
+        else:
+            frame.to_parquet(aside, index=False)

@@ -1,0 +1,181 @@
+"""Records as columns: pandas in one call, and a Parquet file that a million of them are filtered from in seconds.
+
+A column a field, `settings` and `versions` as JSON text, and a column a metric. What did not happen (None) is null and
+what is not a number stays NaN: the columns are Arrow's, which tell the two apart.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gmd26_md import strict_json
+from gmd26_md.errors import UserError, unknown_name
+from gmd26_md.files import written_whole
+from gmd26_md.metrics import METRICS
+from gmd26_md.records import run_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_TEXTS = (
+    "model", "model_sha256", "family", "molecule", "formula", "split", "task", "task_sha256", "protocol", "verdict",
+    "reason", "device", "trajectory", "structure_sha256",
+)  # fmt: skip
+_SETTINGS = {"temperature_K": "double", "ensemble": "string", "timestep_fs": "double", "reference": "string"}
+"""Settings that have a column of their own, beside all of them as JSON."""
+_COSTS = {"cost_wall_s": "wall_s", "cost_n_energy_calls": "n_energy_calls"}
+"""Column and entry of a record's cost; a metric may have the same name as an entry."""
+_OTHER = "other_metrics"  # as JSON: of a newer version than this one
+_CHUNK = 20_000
+
+
+def records_frame(
+    runs: str | Path | Sequence[str | Path],
+    columns: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Return the records of run folders, campaigns' folders, or a Parquet file of records, as a pandas frame.
+
+    Parameters
+    ----------
+    runs
+        One or several; a folder that holds run folders is searched.
+    columns
+        Only these; all if None.
+    where
+        Only records whose column has this value, or one of a list of values; {"verdict": ["silent", "broken"]}.
+
+    Raises
+    ------
+    UserError
+        For a path without records, or an unknown column.
+    """
+    import pandas as pd
+
+    table = _table([runs] if isinstance(runs, str | Path) else runs, columns, where or {})
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
+
+
+def write_parquet(runs: Sequence[str | Path], out: Path) -> int:
+    """Write the records of run folders into one Parquet file, whole or not at all; return how many there are.
+
+    Limit: memory for some ten thousand records at a time, however many there are.
+    """
+    parquet = _arrow("pyarrow.parquet")
+    n = 0
+    with written_whole(out) as aside, parquet.ParquetWriter(aside, _schema(), compression="zstd") as writer:
+        lines = _lines(runs)
+        while chunk := list(itertools.islice(lines, _CHUNK)):
+            writer.write_table(_as_table(chunk))
+            n += len(chunk)
+    return n
+
+
+def _table(runs: Sequence[str | Path], columns: Sequence[str] | None, where: Mapping[str, Any]) -> pa.Table:
+    compute, parquet = _arrow("pyarrow.compute"), _arrow("pyarrow.parquet")
+    names = _schema().names
+    for name in (*(columns or ()), *where):
+        if name not in names:
+            raise unknown_name("column", name, names)
+    terms = [compute.field(name).isin(v if isinstance(v, list | tuple) else [v]) for name, v in where.items()]
+    wanted = terms[0] if terms else None
+    for term in terms[1:]:
+        wanted = wanted & term
+    tables = []
+    for path in map(Path, runs):
+        if path.suffix == ".parquet":
+            tables.append(parquet.read_table(path, columns=list(columns) if columns else None, filters=wanted))
+    rest = [path for path in runs if Path(path).suffix != ".parquet"]
+    if rest:
+        table = _as_table(list(_lines(rest)))
+        table = table if wanted is None else table.filter(wanted)
+        tables.append(table.select(list(columns)) if columns else table)
+    return _arrow("pyarrow").concat_tables(tables)
+
+
+def record_files(runs: Iterable[str | Path]) -> list[Path]:
+    """Return the record files of run folders, or of all run folders below a folder, each once.
+
+    A campaign's units are passed over where its runs are gathered.
+
+    Raises
+    ------
+    UserError
+        For a path without any.
+    """
+    found: dict[Path, None] = {}
+    for run in map(Path, runs):
+        if run.is_file():
+            mine = [run]
+        elif (run / "records.jsonl").is_file():
+            mine = [run / "records.jsonl"]
+        else:
+            base = run / "runs" if (run / "units").is_dir() and (run / "runs").is_dir() else run
+            mine = sorted(base.glob("**/records.jsonl"))
+        if not mine:
+            raise UserError(f"{run} holds no records.jsonl; give a run folder, or a folder of them.")
+        found |= dict.fromkeys(path.resolve() for path in mine)
+    return list(found)
+
+
+def _lines(runs: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all record files; a torn last line is left out, as it is everywhere."""
+    for path in record_files(runs):
+        with path.open(encoding="utf-8") as handle:
+            for number, line in enumerate(handle, start=1):
+                try:
+                    content = json.loads(line)
+                except ValueError as problem:
+                    if line.endswith("\n"):
+                        raise UserError(f"line {number} of {path} is no record: {problem}.") from problem
+                    continue
+                yield _row(content)
+
+
+def _row(content: dict[str, Any]) -> dict[str, Any]:
+    settings = content.get("settings", {})
+    metrics = content.get("metrics", {})
+    cost = content.get("cost", {})
+    row = {name: content.get(name) for name in _TEXTS}
+    row["key"] = run_key(
+        content["protocol"], content["model_sha256"], content["molecule"], content.get("structure_sha256", ""),
+        strict_json.decoded(settings), content["seed"],
+    )  # fmt: skip
+    row["seed"] = content["seed"]
+    row |= {name: settings.get(name) for name in _SETTINGS}
+    row |= {column: strict_json.decoded(cost.get(name)) for column, name in _COSTS.items()}
+    row |= {name: strict_json.decoded(metrics.get(name)) for name in METRICS}
+    other = {name: value for name, value in metrics.items() if name not in METRICS}
+    row[_OTHER] = json.dumps(other) if other else None
+    row["settings"], row["versions"] = json.dumps(settings), json.dumps(content.get("versions", {}))
+    return row
+
+
+def _schema() -> pa.Schema:
+    pa = _arrow("pyarrow")
+    fields = [(name, pa.string()) for name in _TEXTS] + [("key", pa.string()), ("seed", pa.int64())]
+    fields += [(name, pa.string() if kind == "string" else pa.float64()) for name, kind in _SETTINGS.items()]
+    fields += [(name, pa.float64()) for name in (*_COSTS, *METRICS)]
+    fields += [(name, pa.string()) for name in (_OTHER, "settings", "versions")]
+    return pa.schema(fields)
+
+
+def _as_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    return _arrow("pyarrow").Table.from_pylist(list(rows), schema=_schema())
+
+
+def _arrow(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as problem:
+        raise UserError(
+            "records as columns need the package pyarrow, which is not here: pip install 'gmd26-md[campaign]'."
+        ) from problem

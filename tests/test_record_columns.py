@@ -1,0 +1,108 @@
+"""Records as columns: what is written comes back, null apart from NaN, filtered and counted."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gmd26_md import records_frame
+from gmd26_md.commands.records import command
+from gmd26_md.errors import UserError
+from gmd26_md.record_columns import write_parquet
+from gmd26_md.records import Record, append_record
+
+pytest.importorskip("pyarrow")
+
+ONE = Record(
+    model="mace", model_sha256="ab", family="mace", molecule="water", formula="H2O", split="ood", task="user",
+    protocol="stability", settings={"temperature_K": 300.0, "ensemble": "nve"}, seed=0, verdict="faithful",
+    metrics={"path_force_mae_eV_per_A": 0.25, "failed_at_ps": None}, cost={"wall_s": 2.0},
+)  # fmt: skip
+
+
+def folder(path: Path, *records: Record) -> Path:
+    for record in records:
+        append_record(path / "records.jsonl", record)
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    nan = replace(ONE, seed=1, verdict="exploded", metrics={"path_force_mae_eV_per_A": math.nan, "failed_at_ps": 0.5})
+    folder(tmp_path / "a" / "run1", ONE, nan)
+    folder(tmp_path / "a" / "run2", replace(ONE, model="painn", verdict=None, protocol="static-errors", metrics={}))
+    return tmp_path / "a"
+
+
+@pytest.mark.parametrize("through_parquet", [False, True])
+def test_what_did_not_happen_is_null_and_what_is_no_number_is_nan(runs: Path, through_parquet: bool) -> None:
+    source: Path = runs
+    if through_parquet:
+        source = runs.parent / "all.parquet"
+        assert write_parquet([runs], source) == 3
+    frame = records_frame(source)
+    assert list(frame["seed"]) == [0, 1, 0]
+    happened = frame["failed_at_ps"]
+    assert [happened.isna().iloc[i] for i in range(3)] == [True, False, True]
+    error = frame["path_force_mae_eV_per_A"]
+    assert error.iloc[0] == 0.25
+    assert not error.isna().iloc[1]
+    assert math.isnan(error.iloc[1])
+    assert error.isna().iloc[2]
+    assert frame["key"].iloc[0] == ONE.key
+    assert json.loads(frame["settings"].iloc[0]) == ONE.settings
+
+
+def test_filters_and_columns_are_the_same_from_lines_and_from_parquet(runs: Path) -> None:
+    parquet = runs.parent / "all.parquet"
+    write_parquet([runs], parquet)
+    for source in (runs, parquet):
+        frame = records_frame(source, columns=["model", "seed"], where={"verdict": ["exploded", "broken"]})
+        assert frame.values.tolist() == [["mace", 1]]
+        with pytest.raises(UserError, match=r"modle.*model"):
+            records_frame(source, where={"modle": "mace"})
+
+
+def test_a_torn_last_line_is_left_out_and_a_torn_middle_one_is_named(runs: Path) -> None:
+    path = runs / "run1" / "records.jsonl"
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write('{"model": "ma')
+    assert len(records_frame(runs / "run1")) == 2
+    path.write_text("{torn\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(UserError, match="line 1 of"):
+        records_frame(runs / "run1")
+
+
+def test_a_metric_of_a_newer_version_is_kept(tmp_path: Path) -> None:
+    run = folder(tmp_path / "run", replace(ONE, metrics={"something_new_eV": 1.5}))
+    assert json.loads(records_frame(run)["other_metrics"].iloc[0]) == {"something_new_eV": 1.5}
+
+
+def test_a_campaign_s_units_are_not_counted_beside_its_runs(tmp_path: Path) -> None:
+    folder(tmp_path / "units" / "key", ONE)
+    folder(tmp_path / "runs" / "mine", ONE)
+    assert len(records_frame(tmp_path)) == 1
+
+
+def test_the_command_counts_verdicts_and_exports(runs: Path) -> None:
+    counted = CliRunner().invoke(command, [str(runs), "--by", "model", "--json"])
+    assert json.loads(counted.output) == [
+        {"model": "mace", "n_records": 2, "exploded": 1, "faithful": 1},
+        {"model": "painn", "n_records": 1, "exploded": None, "faithful": None},
+    ]
+    out = runs.parent / "silent.csv"
+    result = CliRunner().invoke(
+        command, [str(runs), "--where", "verdict=faithful", "--columns", "model,seed", "--out", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    assert out.read_text(encoding="utf-8") == "model,seed\nmace,0\n"
+    for given, words in ((["--out", "x.xls"], "parquet"), (["--where", "verdict"], "COLUMN=VALUE")):
+        with pytest.raises(UserError, match=words):
+            CliRunner().invoke(command, [str(runs), *given], catch_exceptions=False)
+    with pytest.raises(UserError, match="no records"):
+        records_frame(runs.parent / "nothing")
