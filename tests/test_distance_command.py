@@ -85,6 +85,13 @@ def test_several_structures_are_a_line_each_and_atoms_on_request(place, cli):
     assert len(csv.splitlines()) == 3
 
 
+def test_a_molecule_of_the_benchmark_is_asked_by_its_name(place, cli):
+    code, out, _ = cli("distance", "--model", place / "tiny.pt", "oxalic acid", "--space", "soap", "--json")
+    (found,) = json.loads(out)["molecules"]
+    assert code == 0
+    assert (found["molecule"], found["formula"]) == ("ethanedioic acid", "C2H2O4")
+
+
 def test_an_element_that_training_has_not_is_infinitely_far_and_said(place, cli):
     write(place / "amine.xyz", molecule("CH3CONH2"))
     code, out, _ = cli("distance", "--model", place / "tiny.pt", place / "amine.xyz", "--json")
@@ -177,10 +184,11 @@ def test_distances_that_rise_with_the_trouble_predict_it():
 
 MISTAKES = [
     (("distance", "--model", "{place}/tiny.pt", "{place}/none.xyz"), "no molecule file at"),
+    (("distance", "--model", "{place}/tiny.pt", "oxalic acit"), "Did you mean"),
     (("distance", "--model", "{place}/tiny.pt", "{place}/one.xyz", "--space", "sope"), "Did you mean 'soap'?"),
     (("distance", "--model", "{place}/tiny.pt", "{place}/one.xyz", "--format", "xml"), "unknown format 'xml'"),
     (("distance", "--model", "{place}/one.xyz", "{place}/one.xyz"), "one.xyz"),
-    (("distance", "--model", "{place}/tiny.pt"), "Missing argument 'MOLECULE.xyz"),
+    (("distance", "--model", "{place}/tiny.pt"), "Missing argument 'MOLECULE"),
     (("distance", "--model", "{place}/tiny.pt", "{place}/one.xyz", "--reference", "{place}/one.xyz"), "is no distance"),
     (("distance", "--model", "{place}/other.pt", "{place}/one.xyz", "--space", "model"), "fitted for another model"),
     (("distance", "fit", "--space", "model"), "needs the model"),

@@ -20,6 +20,7 @@ FORBIDDEN = {
     "dynamics": {"protocols", "datasets", "reference", "training", "report", "records", "evaluate", "commands"},
     "reference": {"protocols", "datasets", "training", "report", "records", "evaluate", "commands"},
     "observables": {"calculators", "models", "dynamics", "reference", "datasets", "protocols", "training", "report"},
+    "descriptors": {"dynamics", "protocols", "datasets", "reference", "training", "report", "evaluate", "commands"},
     "datasets": {"protocols", "training", "report", "evaluate", "commands"},
     "training": {"protocols", "report", "records", "evaluate", "commands"},
     "protocols": {"models", "training", "report", "records", "evaluate", "commands", "run_folder"},

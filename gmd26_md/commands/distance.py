@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from gmd26_md.commands.distance_files import fit_and_keep, kinds, rulers_of, structures_of, training_frames
 from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT
-
-if TYPE_CHECKING:
-    from gmd26_md.calculators.checkpoint import Checkpoint
-    from gmd26_md.calculators.vendors.model import VendorModel
-    from gmd26_md.descriptors.reference import Frames
-    from gmd26_md.distance import Ruler
 
 _PATH = click.Path(path_type=Path)
 _FORMATS = ("text", "markdown", "csv")
@@ -41,7 +36,7 @@ def command() -> None:
 
 
 @command.command(name="of", short_help="Distances of molecules (the default).")
-@click.argument("structures", nargs=-1, required=True, type=_PATH, metavar="MOLECULE.xyz [...]")
+@click.argument("structures", nargs=-1, required=True, type=_PATH, metavar="MOLECULE [...]")
 @click.option("--model", required=True, help="Model file; what was fitted lies beside it.")
 @click.option("--trust-pickle", is_flag=True, help="Let another package's model file run code from itself.")
 @click.option("--space", default="both", show_default=True, help="both, soap, or model (the model's own).")
@@ -64,18 +59,18 @@ def of(
     """Say how far each atom of the structures is from the training environments of its element.
 
     1 is the median of held-out frames of the training molecules; "beyond" is the part of those that is nearer, and an
-    atom is far beyond 99 % of them. MOLECULE.xyz is any file that ASE reads, with one frame or more.
+    atom is far beyond 99 % of them. MOLECULE is any file that ASE reads, with one frame or more, or the name of a
+    molecule of the benchmark, whose structure is then built.
     """
     from gmd26_md import strict_json
     from gmd26_md.calculators.model_file import open_model_file
     from gmd26_md.distance import asked
-    from gmd26_md.structure_files import read_structures
 
     _known("format", form, _FORMATS)
     _known("space", space, _SPACES)
-    molecules = [found for path in structures for found in read_structures(path)]
+    molecules = [found for path in structures for found in structures_of(path)]
     opened = open_model_file(model, trust_pickle=trust_pickle)
-    rulers = _rulers(model, opened, space, references, data)
+    rulers = rulers_of(model, opened, space, references, data)
     found = {
         "model": Path(model).name,
         "model_sha256": opened.sha256,
@@ -117,10 +112,10 @@ def fit(
         raise UserError("a model's own space needs the model; give --model, or --space soap.")
     opened = None if model is None else open_model_file(model, trust_pickle=trust_pickle)
     level = level_of_theory or (opened.level_of_theory if opened else "") or "gfn2-xtb"
-    frames = _frames(task, opened, data or Path("data"), level, train, heldout, n_frames)
+    frames = training_frames(task, opened, data or Path("data"), level, train, heldout, n_frames)
     folder = out or (Path(model).resolve().parent if model else Path())
-    for kind in _kinds(space):
-        click.echo(f"wrote {_fit(kind, frames, folder, model, opened)}")
+    for kind in kinds(space):
+        click.echo(f"wrote {fit_and_keep(kind, frames, folder, model, opened)}")
 
 
 @command.command(short_help="Does distance tell where a model fails?")
@@ -167,7 +162,7 @@ def errors(
         check_picture(picture)
     opened = [open_model_file(model, trust_pickle=trust_pickle) for model in models]
     chosen = study_task(task, [o.task for o in opened])
-    rulers = [_rulers(m, o, space, references, data) for m, o in zip(models, opened, strict=True)]
+    rulers = [rulers_of(m, o, space, references, data) for m, o in zip(models, opened, strict=True)]
     with bar("errors and distances", silent=as_json) as show:
         found, atoms = study(
             list(zip(models, opened, rulers, strict=True)), chosen, frames, runs, n_frames or None, show
@@ -186,99 +181,6 @@ def _known(kind: str, got: str, allowed: Sequence[str]) -> None:
 
     if got not in allowed:
         raise unknown_name(kind, got, allowed)
-
-
-def _kinds(space: str) -> list[str]:
-    return ["soap", "model"] if space == "both" else [space]
-
-
-def _frames(
-    task: str | None,
-    opened: Checkpoint | VendorModel | None,
-    data: Path,
-    level: str,
-    train: Path | None,
-    heldout: Path | None,
-    n_frames: int,
-) -> tuple[list[Frames], list[Frames], dict[str, Any]]:
-    """Return training and held-out frames, of a task or of files."""
-    from gmd26_md import tasks
-    from gmd26_md.distance import file_frames, task_frames
-    from gmd26_md.errors import UserError
-
-    if (train is None) != (heldout is None):
-        raise UserError("--train and --heldout come together: without held-out structures no distance has a scale.")
-    if train is not None and heldout is not None:
-        if task is not None:
-            raise UserError("--train stands alone; leave out --task.")
-        return file_frames(train, heldout)
-    if task is None and not (opened and opened.task):
-        raise UserError("which molecules train is not known; name a --task, or give --train and --heldout.")
-    chosen = tasks.get(task) if task is not None else tasks.named(opened.task if opened else "")
-    return task_frames(chosen, data, level, n_frames)
-
-
-def _fit(
-    kind: str,
-    frames: tuple[list[Frames], list[Frames], dict[str, Any]],
-    folder: Path,
-    model: str | None,
-    opened: Checkpoint | VendorModel | None,
-) -> Path:
-    """Fit one space and return where it was written."""
-    from gmd26_md import distance
-    from gmd26_md.commands.progress import bar
-
-    made_of = frames[2]
-    stem = Path(model or "training").stem
-    task, level = str(made_of.get("task", "")), str(made_of.get("level_of_theory", ""))
-    path = distance.reference_path(kind, folder, stem=stem, task=task, level=level)
-    with bar(f"training environments, {kind}") as show:
-        distance.fit(kind, frames, path, model=opened, name=model or "", on_progress=lambda done: show(done, ""))
-    return path
-
-
-def _rulers(
-    model: str, opened: Checkpoint | VendorModel, space: str, references: Sequence[Path], data: Path | None
-) -> list[Ruler]:
-    """Return the spaces to measure in, with what was fitted; what is missing is fitted if there is data."""
-    from gmd26_md import distance
-    from gmd26_md.errors import UserError
-
-    given = {r.reference.kind: r for r in _given(references, model, opened)}
-    folder, stem = Path(model).resolve().parent, Path(model).stem
-    found, missing, frames = [], [], None
-    for kind in _kinds(space):
-        places = [distance.reference_path(kind, folder, stem=stem)]
-        places += [distance.reference_path(kind, folder, task=opened.task, level=opened.level_of_theory)]
-        path = next((p for p in places if p.is_file()), None)
-        if kind in given:
-            found.append(given[kind])
-            continue
-        if path is None and data is not None:
-            frames = frames or _frames(None, opened, data, opened.level_of_theory, None, None, 100)
-            path = _fit(kind, frames, folder, model, opened)
-        if path is None:
-            missing.append(kind)
-        else:
-            found.append(distance.ruler(path, opened, Path(model).name))
-    if not found:
-        raise UserError(
-            f"there is nothing to measure from beside {model}; run 'gmd26-md distance fit --model {model} --data DATA' "
-            "once, or give --data."
-        )
-    for kind in missing:
-        click.echo(f"no {kind} reference beside {model}: 'gmd26-md distance fit --space {kind}' makes one.", err=True)
-    return found
-
-
-def _given(references: Sequence[Path], model: str, opened: Checkpoint | VendorModel) -> list[Ruler]:
-    """Return what was named; of several models' own spaces that of this one."""
-    from gmd26_md import distance
-    from gmd26_md.descriptors.reference import load_reference
-
-    mine = [p for p in references if load_reference(p).identity.get("sha256", opened.sha256) == opened.sha256]
-    return [distance.ruler(path, opened, Path(model).name) for path in mine]
 
 
 def _text(found: dict[str, Any], form: str, atoms: bool) -> str:
