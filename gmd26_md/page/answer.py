@@ -87,6 +87,10 @@ def static_answer(model: Model) -> str:
         if error is not None:
             value = error["value"]
             parts.append(f"{value:.4f} eV/Å {TITLES[split]}" if value == value else f"no number {TITLES[split]}")
-    if parts:
-        return f"Not run in dynamics. Static force MAE {', '.join(parts)}."
-    return "Not run in dynamics."
+    told = [f"Static force MAE {', '.join(parts)}"] if parts else []
+    judged = {h: g for s in model.summary["splits"].values() for h, g in s["judged"].items()}
+    for heading, first in sorted(judged.items()):
+        counts = [s["judged"][heading] for s in model.summary["splits"].values() if heading in s["judged"]]
+        good, n = sum(c["judgements"].get(first["good"], 0) for c in counts), sum(c["n_runs"] for c in counts)
+        told.append(f"{heading}: {first['good']} {good} of {n}")
+    return ". ".join(["No runs of its own to judge", *(t[0].upper() + t[1:] for t in told)]) + "."

@@ -87,14 +87,22 @@ def _models(records: Sequence[Record], sources: Sources) -> list[Model]:
     by_sha: dict[str, list[Record]] = {}
     for record in records:
         by_sha.setdefault(record.model_sha256, []).append(record)
-    names = [mine[0].model for mine in by_sha.values()]
+    labels = _labels({sha: mine[0].model for sha, mine in by_sha.items()}, records[0].task)
     found = []
     for sha, mine in by_sha.items():
-        name = mine[0].model
-        label = name if names.count(name) == 1 else f"{name} ({sha[:8]})"
+        label = labels[sha]
         found.append((label, sha, mine, summarise(mine, sources.static.get(sha, {}))))
     found.sort(key=lambda m: (-_merit(m[3]), m[0]))
     return [Model(sha, label, index, mine, summary) for index, (label, sha, mine, summary) in enumerate(found)]
+
+
+def _labels(names: dict[str, str], task: str) -> dict[str, str]:
+    """Return a label a model hash: its name without the task at its end, and with the hash where names are the same."""
+    short = {sha: name.removesuffix(f"-{task}") for sha, name in names.items()}
+    if len(set(short.values())) < len(set(names.values())):
+        short = names
+    same = list(short.values())
+    return {sha: name if same.count(name) == 1 else f"{name} ({sha[:8]})" for sha, name in short.items()}
 
 
 def _merit(summary: dict[str, Any]) -> float:
@@ -110,7 +118,7 @@ def _note(task: str) -> str:
     if task == "user":
         return "structures of your own"
     try:
-        return tasks.get(task).note
+        return tasks.named(task).note  # from a record: a name that looks like a file's is not opened
     except UserError:
         return ""
 

@@ -113,4 +113,8 @@ def plain(figure: Figure) -> dict[str, Any]:
 
 
 def _full(content: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in content.items() if value not in ((), None, False, "")}
+    return {
+        key: value
+        for key, value in content.items()
+        if value is not None and value is not False and value not in ((), "")
+    }

@@ -99,7 +99,7 @@ def _by_carbon(model: Model, split: str, records: Iterable[Record], metric: str)
     means = [float(np.mean(v)) for _, v in ordered]
     errors = [float(np.std(v, ddof=1) / np.sqrt(len(v))) if len(v) > 1 else 0.0 for _, v in ordered]
     return Series(
-        f"{model.label}, {TITLES[split]}",
+        model.label,
         numbers(n for n, _ in ordered),
         numbers(means),
         split_look(model.index, split),
@@ -158,12 +158,12 @@ def _cloud(
         return []
     return [
         Series(
-            f"{model.label}, {TITLES[split]}",
+            model.label,
             numbers(x for x, _, _ in points),
             numbers(y for _, y, _ in points),
             split_look(model.index, split),
             "points",
-            texts=tuple(f"{r.molecule}: " + words.format(x=x, y=y) for x, y, r in points),
+            texts=tuple(f"{model.label}, {r.molecule}: " + words.format(x=x, y=y) for x, y, r in points),
             links=tuple(task.anchor(r.molecule) for _, _, r in points),
         )
     ]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from gmd26_md.page.common import of_protocol, shown_models
-from gmd26_md.page.content import TITLES, Model, TaskContent
+from gmd26_md.page.content import Model, TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.limits import MAX_POINTS, thinned
 from gmd26_md.page.style import split_look
@@ -52,12 +52,14 @@ def _barrier_series(task: TaskContent, model: Model, split: str, points: list[An
         return []
     return [
         Series(
-            f"{model.label}, {TITLES[split]}",
+            model.label,
             numbers(p[0] for p in points),
             numbers(p[1] for p in points),
             split_look(model.index, split),
             "points",
-            texts=tuple(f"{r.molecule}, {bond}: {y:.0f} meV, reference {x:.0f}" for x, y, r, bond in points),
+            texts=tuple(
+                f"{model.label}, {r.molecule}, {bond}: {y:.0f} meV, reference {x:.0f}" for x, y, r, bond in points
+            ),
             links=tuple(task.anchor(p[2].molecule) for p in points),
         )
     ]
@@ -99,12 +101,12 @@ def _noise_series(
 ) -> Series:
     points = thinned(points, MAX_POINTS)
     return Series(
-        f"{model.label}, {TITLES[split]}",
+        model.label,
         numbers(p[0] for p in points),
         numbers(p[1] for p in points),
         split_look(model.index, split),
         "points",
-        texts=tuple(f"{r.molecule}, {words}: {v:.2f} times the noise" for _, v, r, words in points),
+        texts=tuple(f"{model.label}, {r.molecule}, {words}: {v:.2f} times the noise" for _, v, r, words in points),
         links=tuple(task.anchor(p[2].molecule) for p in points),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -25,46 +24,51 @@ def survival(task: TaskContent, condition: str) -> Figure:
     models, left_out = shown_models(task)
     panels = []
     for split in task.splits:
-        series = [s for m in models if (s := _curve(m, condition, split)) is not None]
+        series = [s for m in models for s in _curve(m, condition, split)]
         if series:
             x, y = Axis("time, ps", low=0.0), Axis("share of runs alive, %", low=0.0, high=104.0)
             panels.append(Panel(TITLES[split], x, y, tuple(series)))
     return Figure(
         _name("survival", task, condition),
         "How long runs live",
-        f"{condition}. Kaplan–Meier estimate over molecules and seeds; the bar at the end is the 95 % interval from "
+        f"{condition}. Kaplan–Meier estimate over molecules and seeds; the bars beyond the end are 95 % intervals from "
         f"drawing molecules first and seeds second. Runs that a time limit cut short count up to there.{left_out}",
         tuple(panels),
     )
 
 
-def _curve(model: Model, condition: str, split: str) -> Series | None:
+def _curve(model: Model, condition: str, split: str) -> list[Series]:
+    """Return the steps, and beyond their end the interval, models side by side."""
     runs = runs_of(model, condition, split)
     if not runs:
-        return None
+        return []
     lives = [life_of(r) for r in runs]
     curve = kaplan_meier([life.time_ps for life in lives], [life.failed for life in lives])
     end = length_ps(runs)
     found = model.summary["splits"][split]["stability"][condition]["survival"]["survival"]
     times = [0.0, *curve.time_ps.tolist(), end]
     alive = [1.0, *curve.probability.tolist(), curve.at(end)[0]]
-    empty: list[float | None] = [None] * (len(times) - 1)
-    return Series(
+    look, last = look_of(model.index), 100.0 * alive[-1]
+    low, high = (100.0 * found[key] for key in ("low", "high"))
+    words = f"{model.label}, {TITLES[split]}: {last:.0f} % alive at the end, 95 %: {low:.0f} to {high:.0f}"
+    steps = Series(
         model.label,
         numbers(times),
         numbers(100.0 * a for a in alive),
-        look_of(model.index),
+        look,
         "steps",
-        low=numbers([*empty, 100.0 * found["low"]]),
-        high=numbers([*empty, 100.0 * found["high"]]),
         texts=tuple(f"{model.label}, {TITLES[split]}: {100 * a:.0f} % alive at {t:.3g} ps" for t, a in
                     zip(times, alive, strict=True)),
     )  # fmt: skip
+    beyond = numbers([end * (1.025 + 0.025 * model.index)])
+    bar = Series(model.label, beyond, numbers([last]), look, "points", numbers([low]), numbers([high]), texts=(words,))
+    return [steps, bar]
 
 
 def drift(task: TaskContent, condition: str) -> Figure:
     """Return the size of each run's energy drift, a column a model, ID beside OOD."""
     models, left_out = shown_models(task)
+    models = [m for m in models if any(runs_of(m, condition, s) for s in task.splits)]
     series, limit = [], None
     for place, model in enumerate(models):
         for split in task.splits:
@@ -80,7 +84,7 @@ def drift(task: TaskContent, condition: str) -> Figure:
     panel = Panel("", x, y, tuple(series), limits=() if limit is None else ((limit, "limit of the verdict"),))
     return Figure(
         _name("drift", task, condition),
-        "Is the energy conserved?",
+        "Conservation of the energy",
         f"{condition}. A point a run: the size of the slope of the model's own total energy at constant energy, "
         f"filled ID, open OOD.{left_out}",
         (panel,) if series else (),
@@ -92,12 +96,15 @@ def _column(task: TaskContent, model: Model, split: str, runs: list[Record], at:
     shift = [at + 0.11 * np.sin(2.4 * i) for i in range(len(ordered))]  # side by side, the same each time
     values = [abs(r.metrics[_DRIFT] or 0.0) for r in ordered]
     return Series(
-        f"{model.label}, {TITLES[split]}",
+        model.label,
         numbers(shift),
         numbers(values),
         split_look(model.index, split),
         "points",
-        texts=tuple(f"{r.molecule}, seed {r.seed}: {v:.3g} meV/atom/ps" for r, v in zip(ordered, values, strict=True)),
+        texts=tuple(
+            f"{model.label}, {r.molecule}, seed {r.seed}: {v:.3g} meV/atom/ps"
+            for r, v in zip(ordered, values, strict=True)
+        ),
         links=tuple(task.anchor(r.molecule) for r in ordered),
     )
 
@@ -136,7 +143,7 @@ def _band(model: Model, condition: str, split: str) -> list[Series]:
     low, middle, high = np.array(columns).T
     return [
         Series(
-            model.label, numbers(longest), numbers(middle), replace(look_of(model.index)), "lines",
+            model.label, numbers(longest), numbers(middle), look_of(model.index), "lines",
             low=numbers(low), high=numbers(high), band=True,
             texts=tuple(f"{model.label}, {TITLES[split]}: {m:.4f} eV/Å at {t:.2f} ps" for t, m in
                         zip(longest, middle, strict=True)),
@@ -146,7 +153,7 @@ def _band(model: Model, condition: str, split: str) -> list[Series]:
 
 def figures(task: TaskContent) -> list[Figure]:
     """Return the figures of all conditions of a task; those without a point are left out."""
-    made = [draw(task, c) for c in _conditions(task) for draw in (survival, drift, along)]
+    made = [draw(task, c) for c in _conditions(task) for draw in (survival, along, drift)]
     return [figure for figure in made if not figure.empty]
 
 

@@ -69,14 +69,16 @@ def track_of(record: Record, sources: Sources, labels: Trajectory | None) -> Tra
 
     def choose(times: Floats) -> NDArray[np.int64]:
         some = np.linspace(0, len(times) - 1, min(N_TIMES, len(times))).round().astype(np.int64)
-        near = np.searchsorted(times, labelled - 1e-6)
-        return np.unique(np.concatenate([some, near[near < len(times)]]))
+        near = np.searchsorted(times, labelled + 1e-6, side="right") - 1  # the later one of two of one time
+        return np.unique(np.concatenate([some, near[near >= 0]]))
 
     run = _read(path, choose)
     if run is None or run.velocities is None:
         return None
     begun = 1000.0 * float(record.settings.get("thermalise_ps") or 0.0)
     proper = np.flatnonzero(run.time_fs >= begun - 1e-6)
+    if begun > 0.0 and proper.size > 1 and run.time_fs[proper[1]] <= begun + 1e-6:
+        proper = proper[1:]  # the last frame of the thermalising and the first of the run proper are of one time
     change = np.full(run.n_frames, np.nan)
     if proper.size and record.settings.get("ensemble", "nve") == "nve":
         with np.errstate(over="ignore", invalid="ignore"):

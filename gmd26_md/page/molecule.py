@@ -149,16 +149,16 @@ def _drawing(model: Model, records: Sequence[Record], skeleton: structure.Skelet
         return None
     runs = [r for r in records if r.protocol == "stability"]
     lists = [e for r in runs if (e := r.evidence.get("force_mae_by_atom_eV_per_A")) and len(e) == len(skeleton.symbols)]
-    if not lists:
-        return None
-    values = np.array([[math.nan if v is None else v for v in row] for row in lists], dtype=float)
-    errors = np.where(np.isfinite(values).any(axis=0), np.nanmean(np.where(np.isfinite(values), values, np.nan), axis=0)
-                      if np.isfinite(values).any() else np.nan, np.nan)  # fmt: skip
     broken: tuple[int, ...] = ()
     for record in runs:
         where = record.evidence.get("where")
         if where and record.verdict != "faithful" and not broken:
             broken = tuple(int(i) for i in where.get("atoms") or ())
+    if not lists:
+        return Drawing(model.label, structure.svg(skeleton, None, broken), "") if runs else None
+    values = np.array([[math.nan if v is None else v for v in row] for row in lists], dtype=float)
+    errors = np.where(np.isfinite(values).any(axis=0), np.nanmean(np.where(np.isfinite(values), values, np.nan), axis=0)
+                      if np.isfinite(values).any() else np.nan, np.nan)  # fmt: skip
     finite = errors[np.isfinite(errors)]
     top = f"{finite.max():.3f}" if finite.size else "no number"
     return Drawing(model.label, structure.svg(skeleton, errors.tolist(), broken), top)

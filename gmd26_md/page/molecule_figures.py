@@ -75,7 +75,8 @@ def _ranged(title: str, series: Sequence[Series]) -> Axis:
     reach = max(high - low, 1e-6)
     if values.max() <= high + 3 * reach and values.min() >= low - 3 * reach:
         return Axis(title)
-    return Axis(f"{title} (cut)", low=float(low - reach), high=float(high + reach))
+    floor = 0.0 if values.min() >= 0.0 else float(low - reach)
+    return Axis(f"{title} (cut)", low=floor, high=float(high + reach))
 
 
 def _turns(task: TaskContent, molecule: str) -> Figure:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gmd26_md.page.common import shown_models
-from gmd26_md.page.content import TITLES, TaskContent
+from gmd26_md.page.content import TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.limits import MAX_POINTS
 from gmd26_md.page.style import split_look
@@ -17,7 +17,7 @@ Forces = dict[tuple[str, str], list[Any]]
 """By model hash and split, arrays (n, 2) of the model's and the reference's components, eV/Å."""
 
 
-def figure(task: TaskContent, forces: Forces, source: str) -> Figure:
+def figure(task: TaskContent, forces: Forces, source: str, name: str = "force-parity") -> Figure:
     """Return the parity of forces; `source` says on which frames."""
     models, left_out = shown_models(task)
     panels = []
@@ -28,14 +28,14 @@ def figure(task: TaskContent, forces: Forces, source: str) -> Figure:
             if len(both):
                 look = split_look(model.index, split)
                 series.append(
-                    Series(f"{model.label}, {TITLES[split]}", numbers(both[:, 1]), numbers(both[:, 0]), look, "points",
+                    Series(model.label, numbers(both[:, 1]), numbers(both[:, 0]), look, "points",
                            faint=True)
                 )  # fmt: skip
         if series:
             x, y = Axis("reference, eV/Å"), Axis("model, eV/Å")
             panels.append(Panel(model.label, x, y, tuple(series), diagonal=True))
     return Figure(
-        f"{task.name}-force-parity",
+        f"{task.name}-{name}",
         "Parity of the forces",
         f"{source}. A point a force component, drawn at random and up to {MAX_POINTS} a model and split; filled ID, "
         f"open OOD.{left_out}",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gmd26_md.errors import UserError
+from gmd26_md.observables.atom_forces import AtomForces
 from gmd26_md.records import Record
 from gmd26_md.report.candidates import first_given
 from gmd26_md.run_folder import RunFolder
@@ -26,16 +27,34 @@ class Sources:
         Of a run given twice the first.
     folders
         By a record's key, the run folders that hold it.
+    of_models
+        By a model's hash, the run folders that hold records of it.
     static
         Static errors by frame, (n_frames, 8), by model hash and molecule slug.
     notes
-        What is missing or was given twice, a sentence each.
+        What is missing, a sentence each.
+    remarks
+        What needs no action: records that were given twice.
     """
 
     records: list[Record]
     folders: dict[str, list[Path]]
+    of_models: dict[str, list[Path]]
     static: dict[str, dict[str, np.ndarray]]
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def forces_of(self, model_sha256: str, molecule: str) -> AtomForces | None:
+        """Return a model's forces on a molecule's reference frames by atom; None where they are not kept."""
+        slug = molecule.replace(" ", "-").replace(",", "_")
+        for folder in self.of_models.get(model_sha256, []):
+            try:
+                found = RunFolder(folder).forces_of(slug)
+            except UserError:
+                continue
+            if found is not None:
+                return found
+        return None
 
     def file(self, record: Record, name: object) -> Path | None:
         """Return a file that a record names, from the first folder that has it; None where it is gone."""
@@ -56,6 +75,7 @@ def gather(runs: Sequence[Path]) -> Sources:
     everything: list[Record] = []
     folders: dict[str, list[Path]] = {}
     static: dict[str, dict[str, np.ndarray]] = {}
+    of_models: dict[str, list[Path]] = {}
     notes: list[str] = []
     for run in dict.fromkeys(runs):
         folder = RunFolder(run)
@@ -69,12 +89,12 @@ def gather(runs: Sequence[Path]) -> Sources:
         tables = _tables(folder, notes)
         for model in {r.model_sha256 for r in records}:
             static[model] = tables | static.get(model, {})
+            of_models.setdefault(model, []).append(run)
     if not everything:
         raise UserError("none of these run folders has a record yet; run the command that makes one to its end.")
     chosen, n_left_out = first_given(everything)
-    if n_left_out:
-        notes.append(f"{n_left_out} records were given twice or with other settings; the first given counts.")
-    return Sources(chosen, folders, static, notes)
+    twice = f"{n_left_out} records were given twice or with other settings; the first given counts."
+    return Sources(chosen, folders, of_models, static, notes, [twice] if n_left_out else [])
 
 
 def _tables(folder: RunFolder, notes: list[str]) -> dict[str, np.ndarray]:

@@ -1,14 +1,15 @@
 """Colours, markers, dashes and patterns: told apart in greyscale and by colour-blind people.
 
-Models have the colours of Okabe and Ito (2008), each with a marker and a dash of its own; ID is filled and solid, OOD
-open and dashed. Verdicts have colours of P. Tol's muted scheme (SRON/EPS/TN/09-002), each with a letter and a pattern.
+Models have the colours of Okabe and Ito (2008), with a purple dark enough for thin lines, each with a marker and a dash
+of its own; ID is filled and solid, OOD open and dashed. Verdicts have colours of P. Tol's muted scheme
+(SRON/EPS/TN/09-002), each with a letter and a pattern.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7A5C3E")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA3377", "#E69F00", "#56B4E9", "#000000", "#7A5C3E")
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "star", "hexagon")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 

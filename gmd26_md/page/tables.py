@@ -22,9 +22,10 @@ Spread = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """A number for people: its text, its interval in words, and which molecules stand behind it."""
+    """A number for people: its text, its spread, its interval in words, and which molecules stand behind it."""
 
     text: str
+    spread: str = ""
     hint: str = ""
     split: str = ""
     metric: str = ""
@@ -85,7 +86,8 @@ def static_and_dynamic(task: TaskContent) -> tuple[list[Column], list[Row]]:
             test = model.summary["log_rank"].get(condition)
             p = "" if test is None or test["p_permuted"] is None else p_words(test["p_permuted"])
             rows.append(Row(model, condition, cells, p))
-    kept = [i for i in range(len(COLUMNS)) if any(cell.text != "–" for row in rows for cell in row.cells[i])]
+    rows = [row for row in rows if any(cell.metric for cells in row.cells for cell in cells)]
+    kept = [i for i in range(len(COLUMNS)) if any(cell.metric for row in rows for cell in row.cells[i])]
     slim = [Row(r.model, r.condition, [r.cells[i] for i in kept], r.log_rank) for r in rows]
     return [COLUMNS[i] for i in kept], slim
 
@@ -93,19 +95,26 @@ def static_and_dynamic(task: TaskContent) -> tuple[list[Column], list[Row]]:
 def _cell(column: Column, split: dict[str, Any], condition: str, name: str) -> Cell:
     spread = column.of(split, condition)
     if spread is None:
-        return Cell("–", "not measured")
-    return Cell(spread_words(spread, column.digits, column.factor), interval_words(spread, column), name, column.metric)
+        return Cell("–", "", "not measured")
+    text, error = spread_words(spread, column.digits, column.factor)
+    return Cell(text, error, interval_words(spread, column), name, column.metric)
 
 
-def spread_words(spread: Spread, digits: int, factor: float = 1.0) -> str:
-    """Return "0.0292 ± 0.0012"; of a share that all or none have the limit that counting allows."""
+def spread_words(spread: Spread, digits: int, factor: float = 1.0) -> tuple[str, str]:
+    """Return "0.0292" and "± 0.0012"; of a share that all or none have the limit that counting allows.
+
+    Digits are as given, or more where the error would have none.
+    """
     value, error = factor * spread["value"], factor * spread["standard_error"]
     if not math.isfinite(value):
-        return "not finite"
+        return "not finite", ""
     if factor == 100.0 and value in (0.0, 100.0):
-        far = f"≥ {100 * spread['low']:.0f}" if value else f"≤ {100 * spread['high']:.0f}"
-        return f"{value:.0f} ({far})"
-    return f"{value:.{digits}f} ± {error:.{digits}f}" if math.isfinite(error) else f"{value:.{digits}f} ± ?"
+        return f"{value:.0f}", f"≥ {100 * spread['low']:.0f}" if value else f"≤ {100 * spread['high']:.0f}"
+    if not math.isfinite(error):
+        return f"{value:.{digits}f}", "± ?"
+    if factor == 1.0 and 0.0 < error < 10.0**-digits and digits > 0:
+        digits = min(-math.floor(math.log10(error)), 8)
+    return f"{value:.{digits}f}", f"± {error:.{digits}f}"
 
 
 def interval_words(spread: Spread, column: Column) -> str:
@@ -259,7 +268,7 @@ def _protocol_table(
         spreads = [part(m, s)["metrics"].get(row.metric) for m, s in columns]
         if any(spreads):
             cells = [
-                Cell("–") if x is None else Cell(spread_words(x, row.digits), interval_words(x, column), s)
+                Cell("–") if x is None else Cell(*spread_words(x, row.digits), interval_words(x, column), s)
                 for x, (_, s) in zip(spreads, columns, strict=True)
             ]
             rows.append((row.words, cells))

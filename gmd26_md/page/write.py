@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gmd26_md.files import write_text_whole
-from gmd26_md.page import figures_errors, figures_other, figures_runs, parity, structure, tables
+from gmd26_md.page import figures_errors, figures_other, figures_runs, figures_static, parity, structure, tables
 from gmd26_md.page.answer import answer, static_answer
 from gmd26_md.page.content import TITLES, TaskContent, contents
 from gmd26_md.page.figure import Figure, plain
@@ -84,7 +84,7 @@ def _task(
         rows=rows,
         matrix=tables.matrix(task),
         predictors=predictors(task),
-        figures=_figures(task, sections),
+        figures=_figures(task, sections, sources),
         protocols=tables.protocol_tables(task),
         sections=sections,
         left_out=left if len(chosen) < n_runs else "",
@@ -97,15 +97,27 @@ def _card(model: Any, task: TaskContent) -> dict[str, Any]:
     return {"model": model, "told": told, "static": "" if told else static_answer(model)}
 
 
-def _figures(task: TaskContent, sections: Sequence[Section]) -> list[Figure]:
+def _figures(task: TaskContent, sections: Sequence[Section], sources: Sources) -> list[Figure]:
     forces: parity.Forces = {}
     for part in sections:
         for key, arrays in part.forces.items():
             forces.setdefault(key, []).extend(arrays)
     runs = parity.figure(task, forces, "On frames of the model's own runs that the reference labelled")
     found = figures_runs.figures(task) + figures_errors.figures(task) + figures_other.figures(task)
-    at = next((i for i, f in enumerate(found) if f.name.endswith("direction-and-length")), len(found))
-    return found if runs.empty else [*found[:at], runs, *found[at:]]
+    found += figures_static.figures(task, sources)
+    return _ordered([*found, *([] if runs.empty else [runs])])
+
+
+_ORDER = (
+    "survival", "force-error-along", "drift", "static-against-dynamic", "static-parity", "force-parity",
+    "direction-and-length", "torsion-barriers", "by-chain-length", "by-bonds-from-group", "by-bonds-static",
+    "by-element", "distributions",
+)  # fmt: skip
+
+
+def _ordered(figures: Sequence[Figure]) -> list[Figure]:
+    """Return figures as one reads: life, truth, conservation, then where the errors are."""
+    return sorted(figures, key=lambda f: next((i for i, part in enumerate(_ORDER) if part in f.name), len(_ORDER)))
 
 
 def write(page: Page, path: Path, title: str = "") -> None:
@@ -130,11 +142,24 @@ def text_of(page: Page, title: str = "") -> str:
         script=(_TEMPLATES / "page.js").read_text(encoding="utf-8"),
         plotly=_plotly(),
         models=_models(page),
+        counts=_counts(page),
     )
 
 
 def _title(page: Page) -> str:
-    return "Models in dynamics: " + ", ".join(task.content.name for task in page.tasks)
+    names = " and ".join(task.content.name.replace("-", " ") for task in page.tasks)
+    return f"{names[0].upper()}{names[1:]}: models in dynamics" if names != "user" else "Models in dynamics"
+
+
+def _counts(page: Page) -> str:
+    """Return how much there is, in words."""
+    records = page.sources.records
+    runs = sum(r.protocol == "stability" for r in records)
+    counted = (
+        (len({r.model_sha256 for r in records}), "model"), (len({r.molecule for r in records}), "molecule"),
+        (runs, "run"), (len(records), "record"),
+    )  # fmt: skip
+    return ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counted if n)
 
 
 def _models(page: Page) -> list[dict[str, Any]]:

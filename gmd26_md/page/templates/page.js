@@ -44,7 +44,7 @@ function traceOf(series, k, wide) {
   const trace = {
     type: "scatter", mode, name: safe(series.name), x: series.x, y: series.y, xaxis: "x" + k, yaxis: "y" + k, showlegend: false,
     line: { color: look.colour, width: look.width, dash: look.dash, shape: form === "steps" ? "hv" : "linear" },
-    marker: { symbol: markerOf(look), color: look.colour, size: series.faint ? 4.5 : form === "points" ? 7.5 : 6.5, line: { width: look.open ? 1.4 : 0.6, color: look.open ? look.colour : "#fff" }, maxdisplayed: every ? 25 : 0 },
+    marker: { symbol: markerOf(look), color: look.colour, size: series.faint ? 4.5 : form === "points" ? 7.5 : 6, line: { width: look.open ? 1.4 : 0.6, color: look.open ? look.colour : "#fff" }, maxdisplayed: every ? 25 : 0 },
     opacity: series.faint ? 0.6 : 1, hoverinfo: "text", hovertext: (series.texts || []).map(safe), text: [], customdata: series.links || [], meta: series.name,
   };
   if (series.faint) trace.marker.line.width = look.open ? 1 : 0;
@@ -61,12 +61,20 @@ function traceOf(series, k, wide) {
   out.push(trace);
   return out;
 }
-function axisOf(axis, log10) {
+function ticksOf(low, high) {
+  // 1, 2, 5 within two decades and a half, else the decades; a decade more on either side, for zooming
+  const decades = Math.log10(high / low), from = Math.floor(Math.log10(low)) - 1, to = Math.ceil(Math.log10(high)) + 1, out = [];
+  const steps = decades < 0.75 ? [1, 1.5, 2, 3, 4, 5, 7] : decades < 2.6 ? [1, 2, 5] : [1];
+  for (let d = from; d <= to; d++) for (const s of steps) out.push(Number(`${s}e${d}`));
+  const words = (v) => (v >= 1e-3 && v < 1e4 ? String(v) : `${v.toExponential()[0] === "1" ? "" : v.toExponential()[0] + "·"}10<sup>${Math.floor(Math.log10(v * 1.0000001))}</sup>`);
+  return { tickvals: out, ticktext: out.map(words), tickmode: "array", dtick: undefined };
+}
+function axisOf(axis, range) {
   const out = {
     title: { text: safe(axis.title || ""), standoff: 8, font: { size: 12 } }, automargin: true, showline: true, linecolor: "#333", linewidth: 1, ticks: "outside", ticklen: 4,
     tickcolor: "#333", gridcolor: "#ecebe6", zeroline: false, exponentformat: "power", hoverformat: ".4g",
   };
-  if (axis.log) Object.assign(out, { type: "log", dtick: log10 && log10 < 2.2 ? "D1" : 1, minor: { ticks: "outside", ticklen: 2 } });
+  if (axis.log) Object.assign(out, { type: "log", ...ticksOf(Math.max(range[0], 1e-200), Math.max(range[1], 1e-200)) });
   if (axis.low !== undefined || axis.high !== undefined) Object.assign(out, { range: [axis.low ?? null, axis.high ?? null] });
   if (axis.ticks) Object.assign(out, { tickvals: axis.ticks.map((t) => t[0]), ticktext: axis.ticks.map((t) => safe(t[1])), gridcolor: "rgba(0,0,0,0)" });
   return out;
@@ -93,7 +101,7 @@ function laidOut(figure, width) {
     const k = i + 1, column = i % columns, row = Math.floor(i / columns);
     const x0 = (column * (w + side)) / inner.w, y1 = 1 - (row * (h + gap)) / inner.h;
     const xs = extent(panel, "x"), ys = extent(panel, "y");
-    const x = axisOf(panel.x, panel.x.log ? Math.log10(xs[1] / xs[0]) : 0), y = axisOf(panel.y, panel.y.log ? Math.log10(ys[1] / ys[0]) : 0);
+    const x = axisOf(panel.x, xs), y = axisOf(panel.y, ys);
     Object.assign(x, { domain: [x0, x0 + w / inner.w], anchor: "y" + k });
     Object.assign(y, { domain: [Math.max(y1 - h / inner.h, 0), y1], anchor: "x" + k });
     if (figure.stacked && i < n - 1) Object.assign(x, { title: { text: "" }, showticklabels: false });
@@ -120,15 +128,16 @@ const SYMBOL = {
 };
 function legendOf(figure, box, div) {
   const entries = new Map();
-  for (const panel of figure.panels) for (const s of panel.series) if (!entries.has(s.name)) entries.set(s.name, s);
-  if (entries.size < 2 && figure.panels.length < 2 && !figure.panels[0].series.some((s) => s.look.open)) return;
+  const all = figure.panels.flatMap((panel) => panel.series);
+  for (const s of all) if (!entries.has(s.name)) entries.set(s.name, s);
+  const split = all.some((s) => s.look.open);
   const legend = document.createElement("div");
   legend.className = "legend";
   for (const [name, s] of entries) {
     const button = document.createElement("button"), look = s.look;
     const line = s.form === "points" ? "" : `<path d="M1 6h32" stroke="${look.colour}" stroke-width="1.8" stroke-dasharray="${DASH[look.dash]}"/>`;
-    const mark = s.form === "lines" ? "" : `<path d="${SYMBOL[look.marker]}" fill="${look.open ? "#fff" : look.colour}" stroke="${look.colour}" stroke-width="1.3"/>`;
-    button.innerHTML = `<svg width="34" height="12">${line}${mark}</svg>`;
+    const mark = s.form === "lines" ? "" : `<path d="${SYMBOL[look.marker]}" fill="${look.colour}" stroke="${look.colour}" stroke-width="1.3"/>`;
+    button.innerHTML = `<svg width="${line ? 34 : 16}" height="12" viewBox="${line ? "0 0 34 12" : "9 0 16 12"}">${split && line ? line.replace(/stroke-dasharray="[^"]*"/, "") : line}${mark}</svg>`;
     button.append(name);
     button.type = "button";
     button.setAttribute("aria-pressed", "true");
@@ -141,12 +150,20 @@ function legendOf(figure, box, div) {
     };
     legend.append(button);
   }
+  if (split) {
+    const line = all.some((s) => s.form !== "points"), path = (dash) => (line ? `<path d="M1 6h32" stroke="#555" stroke-width="1.6" stroke-dasharray="${dash}"/>` : "");
+    const key = document.createElement("span");
+    key.className = "splits";
+    for (const [name, fill, dash] of [["ID", "#555", "none"], ["OOD", "#fff", "6 3"]]) key.insertAdjacentHTML("beforeend", `<svg width="${line ? 34 : 16}" height="12" viewBox="${line ? "0 0 34 12" : "9 0 16 12"}">${path(dash)}<path d="${SYMBOL.circle}" fill="${fill}" stroke="#555" stroke-width="1.3"/></svg><span>${name}</span>`);
+    legend.append(key);
+  }
   box.before(legend);
 }
 function save(figure, div) {
   const { data, layout } = laidOut(figure, Math.max(div.clientWidth, 640));
   const named = new Set();
   for (const t of data) if (t.meta && t.name && !named.has(t.meta)) { named.add(t.meta); t.showlegend = true; }
+  if (data.some((t) => t.marker?.symbol?.endsWith("-open"))) for (const [name, symbol] of [["ID", "circle"], ["OOD", "circle-open"]]) data.push({ type: "scatter", mode: "markers", name, x: [null], y: [null], marker: { symbol, color: "#555" }, showlegend: true });
   layout.showlegend = true;
   layout.legend = { orientation: "h", y: 1.06, yanchor: "bottom", x: 0 };
   layout.margin.t += 40; layout.height += 40;
@@ -248,23 +265,24 @@ function sceneOf(frame) {
   }
   for (const i of frame.marked) addBall(halo, at(i), ball(frame.symbols[i])[0] + 0.22, "#d55e00");
   const data = [solid, dots];
+  let note = null;
   if (lost.x.length) data.push(lost);
   if (frame.marked.length) {
     data.push(halo);
     const where = frame.marked.slice(0, 2).map(at), middle = [0, 1, 2].map((k) => where.reduce((s, p) => s + p[k], 0) / where.length);
     const words = { bond_broken: "bond broken", bond_broken_by_radii: "bond broken", clash: "clash", new_bond: "new bond", transfer: "proton moved", too_hot: "hottest", nonfinite: "lost" }[frame.event] || frame.event;
     const names = frame.marked.slice(0, 3).map((i) => frame.symbols[i] + i).join("–");
-    data.push({ type: "scatter3d", mode: "text", x: [middle[0]], y: [middle[1]], z: [middle[2] + 0.7], text: [`<b>${safe(words)} ${names}</b>`], textfont: { ...FONT, size: 13, color: "#b00020" }, hoverinfo: "skip" });
+    note = { x: middle[0], y: middle[1], z: middle[2], text: `<b>${safe(words)} ${names}</b>`, ax: 0, ay: -62, arrowcolor: "#b00020", arrowwidth: 1.2, arrowhead: 0, font: { ...FONT, size: 13, color: "#b00020" }, bgcolor: "rgba(255,255,255,.85)", borderpad: 2 };
   }
-  return data;
+  return { data, note };
 }
 function turnable(div, frame, Plotly) {
-  const axis = { visible: false, showspikes: false };
+  const axis = { visible: false, showspikes: false }, { data, note } = sceneOf(frame);
   const layout = {
     width: div.clientWidth, height: div.clientHeight, margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, paper_bgcolor: "#fff", font: FONT, hoverlabel: { bgcolor: "#fff", bordercolor: "#333", font: FONT },
-    scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "data", dragmode: "orbit", camera: cameraOf(frame) },
+    scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "data", dragmode: "orbit", camera: cameraOf(frame), annotations: note ? [note] : [] },
   };
-  return Plotly.react(div, sceneOf(frame), layout, { displaylogo: false, modeBarButtons: [["resetCameraDefault3d"]] });
+  return Plotly.react(div, data, layout, { displaylogo: false, modeBarButtons: [["resetCameraDefault3d"]] });
 }
 function cameraOf(frame) {
   // look along the thinnest direction of the molecule, its longest to the right
@@ -276,7 +294,7 @@ function cameraOf(frame) {
   for (let t = 0; t < 60; t++) long = unit(times(long));
   for (let t = 0; t < 60; t++) { middle = times(middle); const o = middle.reduce((s, v, k) => s + v * long[k], 0); middle = unit(middle.map((v, k) => v - o * long[k])); }
   const eye = [long[1] * middle[2] - long[2] * middle[1], long[2] * middle[0] - long[0] * middle[2], long[0] * middle[1] - long[1] * middle[0]];
-  return { eye: { x: 1.25 * eye[0] || 1.2, y: 1.25 * eye[1], z: 1.25 * eye[2] }, up: { x: middle[0], y: middle[1], z: middle[2] }, projection: { type: "perspective" } };
+  return { eye: { x: 1.75 * eye[0] || 1.7, y: 1.75 * eye[1], z: 1.75 * eye[2] }, up: { x: middle[0], y: middle[1], z: middle[2] }, projection: { type: "perspective" } };
 }
 
 // ---- molecules
