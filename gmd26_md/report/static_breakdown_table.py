@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from gmd26_md.report.cells import console_to
-from gmd26_md.report.comparison import written
+from gmd26_md.report.forms import written
 from gmd26_md.report.summary import TITLES
 
 # heading, unit, metric, digits, factor, sign shown
@@ -118,8 +118,8 @@ def comma_separated(named: Sequence[tuple[str, dict[str, Any]]], by: Sequence[st
     )
     for model, dimension, c in classes:
         spreads = [c.get(m) for m in metrics]
-        numbers = [x for s in spreads for x in ((s["value"], s["standard_error"]) if s else ("", ""))]
-        writer.writerow([model, dimension, c["key"], c["split"], *[c[n] for n in counts], *numbers])
+        numbers = [f"{s[part]:.6g}" if s else "" for s in spreads for part in ("value", "standard_error")]
+        writer.writerow([model, dimension, c["key"], c["split"], *[f"{c[n]:g}" for n in counts], *numbers])
     return out.getvalue()
 
 
