@@ -13,7 +13,7 @@ from gmd26_md.datasets.heldout import heldout_frames
 from gmd26_md.datasets.store import path_of, read_frames
 from gmd26_md.dynamics.forces import PotentialForces
 from gmd26_md.errors import UserError
-from gmd26_md.evaluate.distance_errors import Labelled, atom_errors, correlations, own_frames
+from gmd26_md.evaluate.distance_errors import Labelled, atom_errors, correlations, own_frames, summed_by_molecule
 from gmd26_md.observables.distance_correlation import AtomErrors
 from gmd26_md.report.candidates import Cell
 from gmd26_md.report.distance_outcomes import outcome_correlations
@@ -89,6 +89,7 @@ def study(
                 "model": name,
                 "model_sha256": model.sha256,
                 "references": {r.space.kind: r.reference.made_of for r in rulers},
+                "by_molecule": [summed_by_molecule(m) for m in mine],
                 "frames": correlations(mine),
                 "own_runs": correlations(own),
             }

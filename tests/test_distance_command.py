@@ -152,6 +152,9 @@ def test_errors_correlates_with_frames_and_own_runs_and_draws(place, cli, frames
     assert set(frames["ood"]["by_element"]) == {"C", "H", "O"}
     assert frames["all"]["atoms"]["being OOD"]["over"] == "molecules, frames"
     assert model["own_runs"]["id"]["n_frames"] == 2  # what the reference labelled
+    assert [m["molecule"] for m in model["by_molecule"]] == ["ethanoic acid", "ethanedioic acid"]
+    mean = np.mean([m["force_mae_eV_per_A"] for m in model["by_molecule"]])
+    assert frames["all"]["force_mae_eV_per_A"] == pytest.approx(mean)  # eight atoms and three frames of both
     assert frames["ood"]["far"]["soap"]["far_fraction"] > 0.5  # oxalic acid is no acetic acid
     assert (tmp_path / "far.png").stat().st_size > 10_000
     code, text, _ = cli(*asked)

@@ -113,6 +113,17 @@ def correlations(molecules: Sequence[AtomErrors], *, n_resamples: int = 200) -> 
     return {name: _set(chosen, n_resamples, by_element=name == alone) for name, chosen in sets.items() if chosen}
 
 
+def summed_by_molecule(molecule: AtomErrors) -> dict[str, Any]:
+    """Return one molecule's force MAE, mean distances and, by space, the part of its atoms that is far."""
+    return {
+        "molecule": molecule.molecule,
+        "split": molecule.split,
+        "force_mae_eV_per_A": float(molecule.error.mean()),
+        "far_fraction": {space: float(far.mean()) for space, far in molecule.far.items()},
+        **{name: float(values.mean()) for name, values in molecule.columns.items() if name.split()[0] in molecule.far},
+    }
+
+
 def _set(molecules: Sequence[AtomErrors], n_resamples: int, *, by_element: bool) -> dict[str, Any]:
     elements = sorted({int(z) for m in molecules for z in m.numbers}) if by_element else []
     of_each = {chemical_symbols[z]: over_atoms(molecules, z, n_resamples=n_resamples) for z in elements}

@@ -69,7 +69,7 @@ def over_atoms(
     correlations
         By column; NaN where a column is constant; empty without an atom.
     """
-    groups = [table for m in molecules if (table := m.table(element)).size]
+    groups = _levels([table for m in molecules if (table := m.table(element)).size])
     if not groups:
         return {}
     found = spreads(groups, _with_last, n_resamples=n_resamples, seed=seed)
@@ -109,13 +109,29 @@ def far_and_near(molecules: Sequence[AtomErrors], space: str) -> dict[str, float
     }
 
 
-def _with_last(tables: list[Floats]) -> Floats:
-    """Return the rank correlation of each column with the last one."""
+def _levels(tables: list[Floats]) -> list[Floats]:
+    """Return every number's place among the different ones of its column: ranks can then be counted, not sorted."""
+    if not tables:
+        return []
     rows = np.concatenate([table.reshape(-1, table.shape[2]) for table in tables])
-    if len(rows) < MIN_UNITS:
-        return np.full(rows.shape[1] - 1, np.nan)
-    ranks = rankdata(rows, axis=0)
-    ranks -= ranks.mean(axis=0)
-    lengths = np.sqrt((ranks**2).sum(axis=0))
+    places = np.stack([np.unique(column, return_inverse=True)[1] for column in rows.T], axis=1).astype(np.float64)
+    ends = np.cumsum([table.shape[0] * table.shape[1] for table in tables])[:-1]
+    return [part.reshape(table.shape) for part, table in zip(np.split(places, ends), tables, strict=True)]
+
+
+def _with_last(tables: list[Floats]) -> Floats:
+    """Return the rank correlation of each column with the last one, of places as `_levels` gives them."""
+    columns = np.concatenate([table.reshape(-1, table.shape[2]) for table in tables]).T.astype(np.int64)
+    if columns.shape[1] < MIN_UNITS:
+        return np.full(len(columns) - 1, np.nan)
+    ranks = np.stack([_mid_ranks(column) for column in columns])
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    lengths = np.sqrt((ranks**2).sum(axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((ranks[:, :-1].T @ ranks[:, -1]) / (lengths[:-1] * lengths[-1]), dtype=np.float64)
+        return np.asarray(ranks[:-1] @ ranks[-1] / (lengths[:-1] * lengths[-1]), dtype=np.float64)
+
+
+def _mid_ranks(places: NDArray[np.int64]) -> Floats:
+    """Return ranks, ties at their mean, of whole numbers from zero, (n,)."""
+    counts = np.bincount(places)
+    return np.asarray((np.cumsum(counts) - 0.5 * (counts - 1))[places], dtype=np.float64)

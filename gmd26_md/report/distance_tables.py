@@ -48,6 +48,28 @@ def molecule_rows(molecules: Sequence[dict[str, Any]]) -> list[list[str]]:
     return rows
 
 
+def by_molecule_rows(models: Sequence[dict[str, Any]], task: str) -> list[list[str]]:
+    """Return a table of a task's molecules: how far in SOAP space, and each model's own distance and force error."""
+    first = models[0]["by_molecule"]
+    spaces = {space: words for space, words in SPACES.items() if f"{space} mahalanobis" in first[0]}
+    rows = [["molecule", "split"]]
+    if "soap" in spaces:
+        rows[0] += ["Mahalanobis, SOAP", "far, %"]
+    for model in models:
+        label = model["model"].removesuffix(f"-{task}")
+        rows[0] += [f"{label}: own"] * ("model" in spaces) + [f"{label}: F MAE"]
+    for i, molecule in enumerate(first):
+        row = [molecule["molecule"], _SETS.get(molecule["split"], molecule["split"])]
+        if "soap" in spaces:
+            row += [_number(molecule["soap mahalanobis"]), f"{100.0 * molecule['far_fraction']['soap']:.0f}"]
+        for model in models:
+            mine = model["by_molecule"][i]
+            row += [_number(mine["model mahalanobis"])] if "model" in spaces else []
+            row.append(f"{mine['force_mae_eV_per_A']:.4f}")
+        rows.append(row)
+    return rows
+
+
 def split_rows(models: Sequence[dict[str, Any]], where: str) -> list[list[str]]:
     """Return a table of how far the molecules of each split are, and what being far says of an atom.
 
@@ -184,7 +206,7 @@ def words(found: dict[str, Any]) -> list[str]:
 def study_tables(found: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     """Return the tables of a study with their titles; one without rows is a heading only."""
     models, task = found["models"], found["task"]
-    tables = []
+    tables = [(f"{task}: mean distance and force error of each molecule, eV/Å", by_molecule_rows(models, task))]
     alone = "ood" if any("ood" in model["frames"] for model in models) else "all"
     for where, words_ in (("frames", "reference frames"), ("own_runs", "the models' own runs")):
         tables += [
