@@ -57,9 +57,12 @@ def _split_words(runs: Sequence[Record], split: str) -> str:
     ]
     if not wrong:
         true = "true on" if all(r.verdict == "faithful" for r in runs) else "judged on"
-        return f"{_listed(good)} and {true} {_all(len(names))} {kind}"
-    told = [f"{words} {n} of {len(names)} {kind}" if i == 0 else f"{words} {n}" for i, (words, n) in enumerate(wrong)]
-    return f"{', '.join(good)}, but {_listed(told)}"
+        return f"{_listed(good)} and {true} {_all(len(names), kind)}"
+    many = f"of {len(names)} {kind}" if len(names) > 1 else ""
+    told = [f"{words} {n} {many}" if i == 0 else f"{words} {n}" for i, (words, n) in enumerate(wrong)]
+    if not many:
+        told = [f"{words} {_all(1, kind)}" if i == 0 else f"{words} it" for i, (words, _) in enumerate(wrong)]
+    return f"{', '.join(good)}, but {_listed(told, ' and ')}"
 
 
 def _percent(n: int, n_all: int) -> str:
@@ -71,12 +74,12 @@ def _percent(n: int, n_all: int) -> str:
     return "under 1" if shown == 0 and n else f"{shown}"
 
 
-def _listed(parts: Sequence[str]) -> str:
-    return ", ".join(parts) if len(parts) < 3 else ", ".join(parts[:-1]) + " and " + parts[-1]
+def _listed(parts: Sequence[str], last: str = ", ") -> str:
+    return last.join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
 
 
-def _all(n: int) -> str:
-    return "the one of the" if n == 1 else f"all {n}"
+def _all(n: int, kind: str) -> str:
+    return f"the one {kind.removesuffix('s')} tested" if n == 1 else f"all {n} {kind}"
 
 
 def static_answer(model: Model) -> str:

@@ -41,9 +41,8 @@ def figures(task: TaskContent, sources: Sources) -> list[Figure]:
 def _measured(model: Model, sources: Sources) -> list[Measured]:
     found = []
     for record in of_protocol(model, "static-errors"):
-        slug = record.molecule.replace(" ", "-").replace(",", "_")
-        table = sources.static.get(model.sha, {}).get(slug)
-        forces = sources.forces_of(model.sha, record.molecule)
+        table = sources.static.get(model.sha, {}).get(record.slug)
+        forces = sources.forces_of(record)
         if table is not None and forces is not None:
             found.append(Measured(record.molecule, record.split, table, forces))
     return found
@@ -66,10 +65,12 @@ def _by(
     for split in task.splits:
         rows = {m: [r for r in tables[m.sha]["by"][name] if r["split"] == split] for m in models if m.sha in tables}
         keys = list(dict.fromkeys(r["key"] for found in rows.values() for r in found))
-        series = [_series(model, found, keys) for model, found in rows.items() if found]
+        shift = 0.6 / max(len(models), 1) if name == "element" else 0.0  # elements have no order: points, side by side
+        series = [_series(model, found, keys, shift * (i - (len(rows) - 1) / 2)) for i, (model, found) in
+                  enumerate(rows.items()) if found]  # fmt: skip
         if series:
             ticks = tuple((float(i), _short(key)) for i, key in enumerate(keys))
-            x = Axis(words or first["bonds_from"], low=-0.5, high=len(keys) - 0.5, ticks=ticks)
+            x = Axis(words or f"bonds from {first['bonds_from']}", low=-0.5, high=len(keys) - 0.5, ticks=ticks)
             panels.append(Panel(TITLES[split], x, Axis("force MAE, eV/Å", log=True), tuple(series)))
     caption = f"Mean over atoms, frames and molecules with its standard error, molecules drawn first.{left_out}"
     return Figure(f"{task.name}-{file_name}", title, caption, tuple(panels))
@@ -81,14 +82,15 @@ def _short(key: str) -> str:
     return number if rest in ("bond", "bonds") else key
 
 
-def _series(model: Model, rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> Series:
+def _series(model: Model, rows: Sequence[dict[str, Any]], keys: Sequence[str], shift: float) -> Series:
     spreads = [r[STATIC] for r in rows]
     errors = [0.0 if np.isnan(s["standard_error"]) else s["standard_error"] for s in spreads]
     return Series(
         model.label,
-        numbers(keys.index(r["key"]) for r in rows),
+        numbers(keys.index(r["key"]) + shift for r in rows),
         numbers(s["value"] for s in spreads),
         look_of(model.index),
+        "points" if shift else "both",
         low=numbers(s["value"] - e for s, e in zip(spreads, errors, strict=True)),
         high=numbers(s["value"] + e for s, e in zip(spreads, errors, strict=True)),
         texts=tuple(f"{model.label}, {r['key']}: {s['value']:.4f} eV/Å" for r, s in zip(rows, spreads, strict=True)),

@@ -103,14 +103,18 @@ def section(
     )
 
 
-def _worst_first(run: tuple[Model, Record]) -> tuple[bool, float]:
+def _worst_first(run: tuple[Model, Record]) -> tuple[int, float]:
     return severity(run[1])
 
 
-def severity(record: Record) -> tuple[bool, float]:
-    """Return by what runs are sorted, the worst first: not faithful, then by force error along the run."""
+_WORST = ("exploded", "broken", "reacted", "drifting", "silent", "error", "unsupported", "censored", "faithful")
+
+
+def severity(record: Record) -> tuple[int, float]:
+    """Return by what runs are sorted, the worst first: by verdict, then by force error along the run."""
     error = record.metrics.get("path_force_mae_eV_per_A")
-    return record.verdict == "faithful", -error if error is not None and math.isfinite(error) else -math.inf
+    rank = _WORST.index(record.verdict) if record.verdict in _WORST else len(_WORST)
+    return rank, -error if error is not None and math.isfinite(error) else -math.inf
 
 
 def _from_files(

@@ -44,12 +44,11 @@ class Sources:
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
-    def forces_of(self, model_sha256: str, molecule: str) -> AtomForces | None:
+    def forces_of(self, record: Record) -> AtomForces | None:
         """Return a model's forces on a molecule's reference frames by atom; None where they are not kept."""
-        slug = molecule.replace(" ", "-").replace(",", "_")
-        for folder in self.of_models.get(model_sha256, []):
+        for folder in self.of_models.get(record.model_sha256, []):
             try:
-                found = RunFolder(folder).forces_of(slug)
+                found = RunFolder(folder).forces_of(record.slug)
             except UserError:
                 continue
             if found is not None:

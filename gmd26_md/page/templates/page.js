@@ -112,7 +112,7 @@ function laidOut(figure, width) {
     if (panel.title) layout.annotations.push({ text: `<b>${safe(panel.title)}</b>`, xref: "paper", yref: "paper", x: x0, y: y1, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 12.5 } });
     for (const [value, words] of panel.limits || []) {
       layout.shapes.push({ type: "line", xref: ref("x") + " domain", yref: ref("y"), x0: 0, x1: 1, y0: value, y1: value, line: { color: "#444", width: 1, dash: "dot" }, layer: "below" });
-      layout.annotations.push({ text: safe(words), xref: ref("x") + " domain", yref: ref("y"), x: 1, y: panel.y.log ? Math.log10(value) : value, xanchor: "right", yanchor: "bottom", showarrow: false, font: { size: 11, color: "#444" } });
+      layout.annotations.push({ text: safe(words), xref: ref("x") + " domain", yref: ref("y"), x: 1, y: panel.y.log ? Math.log10(value) : value, xanchor: "right", yanchor: "bottom", showarrow: false, font: { size: 11, color: "#444" }, bgcolor: "rgba(255,255,255,.75)", borderpad: 1 });
     }
     if (panel.diagonal) {
       const low = Math.max(Math.min(xs[0], ys[0]), panel.x.log ? 1e-300 : -Infinity), high = Math.max(xs[1], ys[1]);
@@ -373,7 +373,7 @@ if (navigator.clipboard) $$(".copy").forEach((button) => {
   button.onclick = () => navigator.clipboard.writeText(button.parentElement.nextElementSibling.textContent).then(() => { button.textContent = "copied"; });
 });
 addEventListener("beforeprint", () => {
-  $$("details").forEach((d) => { d.open = true; });
+  $$("details").forEach((d) => { d.open ||= !d.matches(".more:not(.protocol), .run[data-verdict=faithful]"); });
   if (!window.Plotly) return;
   $$("details.molecule").slice(0, PRINT_AT_MOST).forEach((section) => {
     const content = section.content;

@@ -1,0 +1,114 @@
+"""The sentence on top, the bars, and the tables: from records whose answer is known."""
+
+import math
+
+import pytest
+
+from gmd26_md.page import tables
+from gmd26_md.page.answer import answer, static_answer
+from gmd26_md.page.content import contents
+from gmd26_md.page.sources import Sources
+from tests.page.page_records import run_of, static_of
+
+CONDITION = "300 K, NVE, 1.5 ps"
+
+
+def task_of(*records):
+    (task,) = contents(Sources(list(records), {}, {}, {}))
+    return task
+
+
+def said(*records):
+    task = task_of(*records)
+    return answer(task.models[0], task, CONDITION)
+
+
+def test_the_sentence_counts_molecules_and_gives_the_share_of_runs_alive():
+    unseen = ["ethanedioic acid", "propanedioic acid", "butanedioic acid", "pentanedioic acid"]
+    runs = [run_of(name, "silent" if i == 0 else "faithful", seed) for i, name in enumerate(unseen) for seed in (0, 1)]
+    assert said(*runs) == "Alive 100 %, conserved, but silently wrong on 1 of 4 dicarboxylic acids."
+    runs[-1] = run_of(unseen[-1], "broken", 1)
+    words = said(*runs, run_of("ethanoic acid", "faithful"))
+    assert words == (
+        "Alive 88 %, conserved, but silently wrong on 1 of 4 dicarboxylic acids and broken on 1. "
+        "ID: alive 100 %, conserved and true on the one of the 1 carboxylic acids."
+    ).replace("the one of the 1 carboxylic acids", "the one carboxylic acid tested")
+
+
+def test_a_share_is_never_rounded_to_all_or_none():
+    runs = [run_of("ethanedioic acid", "broken" if seed == 0 else "faithful", seed) for seed in range(300)]
+    assert said(*runs).startswith("Alive over 99 %")
+
+
+def test_a_drifting_run_takes_conserved_away():
+    assert "conserved" not in said(run_of("ethanedioic acid", "drifting"), run_of("propanedioic acid", "faithful"))
+
+
+def test_a_model_that_was_not_run_is_told_by_its_static_errors():
+    task = task_of(static_of("ethanoic acid"))
+    assert static_answer(task.models[0]).startswith("No runs of its own to judge")
+    assert task.conditions == []
+
+
+def test_bars_hold_every_run_and_end_at_the_whole():
+    verdicts = ["faithful", "silent", "drifting", "reacted", "broken", "exploded", "unsupported", "error", "censored"]
+    task = task_of(*[run_of("ethanedioic acid", v, seed) for seed, v in enumerate(verdicts)])
+    (bar,) = tables.bars(task.models[0], CONDITION, task.splits)
+    assert [name for name, *_ in bar.parts] == verdicts
+    assert bar.n_runs == 9
+    _, _, at, width = bar.parts[-1]
+    assert at + width == pytest.approx(100.0)
+
+
+def test_every_number_has_its_spread_its_interval_and_the_way_to_its_molecules():
+    names = ["ethanedioic acid", "propanedioic acid"]
+    runs = [
+        run_of(n, "faithful", s, metrics={"path_force_mae_eV_per_A": 0.04 + 0.04 * i})
+        for i, n in enumerate(names)
+        for s in (0, 1)
+    ]
+    columns, (row,) = tables.static_and_dynamic(task_of(*runs))
+    at = [c.words for c in columns].index("force MAE on the run")
+    (cell,) = row.cells[at]
+    assert cell.text == "0.0600"
+    assert cell.spread.startswith("± 0.0")
+    assert "eV/Å; 2 molecules, 4 runs" in cell.hint
+    assert (cell.split, cell.metric) == ("ood", "path")
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "digits", "factor", "text"),
+    [
+        (0.0292, 0.0012, 4, 1.0, ("0.0292", "± 0.0012")),
+        (0.00071, 0.00004, 3, 1.0, ("0.00071", "± 0.00004")),  # more digits, or the error would read as none
+        (1.0, 0.0, 0, 100.0, ("100", "≥ 78")),
+        (math.nan, math.nan, 3, 1.0, ("not finite", "")),
+        (0.5, math.nan, 2, 1.0, ("0.50", "± ?")),
+    ],
+)
+def test_a_spread_in_words(value, error, digits, factor, text):
+    spread = {"value": value, "standard_error": error, "low": 0.78, "high": 1.0}
+    assert tables.spread_words(spread, digits, factor) == text
+
+
+def test_models_with_most_faithful_unseen_runs_come_first_and_names_lose_the_task():
+    task = task_of(
+        run_of("ethanedioic acid", "silent", model="a-duplication"), run_of("ethanedioic acid", "faithful", model="b")
+    )
+    assert [m.label for m in task.models] == ["b", "a"]
+
+
+def test_the_table_of_molecules_holds_a_mean_over_seeds_and_marks_what_is_no_number():
+    numbers = {"path_force_mae_eV_per_A": math.nan}
+    task = task_of(
+        run_of("ethanedioic acid", "faithful", 0),
+        run_of("ethanedioic acid", "broken", 1, metrics={"path_force_mae_eV_per_A": 0.1}),
+        run_of("propanedioic acid", "silent", metrics=numbers),
+    )
+    found = tables.matrix(task)
+    assert [row[1] for row in found.rows] == ["ethanedioic acid", "propanedioic acid"]
+    assert found.rows[0][3] == [[("faithful", 1), ("broken", 1)]]
+    assert found.values["path"][0][0] == (pytest.approx(0.08), "0.08 ± 0.03")
+    assert found.values["path"][1][0] == (None, "not finite")
+    assert found.values["life"][0][0] == (1.0, "1.00 †")
+    assert "static" not in found.metrics  # nothing of it is on record
