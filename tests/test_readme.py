@@ -41,7 +41,8 @@ def parse(arguments):
     command, rest = command_line.gmd26_md, list(arguments)
     with click.Context(command) as context:
         while isinstance(command, click.Group):
-            name = rest.pop(0)
+            default = getattr(command, "default", None)  # of a group that is a command too
+            name = default if default and rest[0] not in command.commands else rest.pop(0)
             command = command.get_command(context, name)
             assert command is not None, f"no command {name}"
         command.make_context(name, rest)
