@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gmd26_md.observables.distance_correlation import AtomErrors
 
-_MOST_POINTS = 4000  # of each split, drawn at random; all of them go into the medians
+_MOST_POINTS = 2500  # of each split, drawn at random; all of them go into the medians
 _N_BINS = 12
 # Told apart without colour: light filled dots against dark crosses, a broken line against a full one.
 _LOOKS: dict[str, dict[str, Any]] = {
@@ -40,7 +40,9 @@ def draw(models: Sequence[tuple[str, Sequence[AtomErrors]]], task: str, path: Pa
     size = (4.6 * len(spaces) + 0.4, 3.4 * len(models) + 0.6)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)  # no window, and the process keeps its own backend
-    axes = figure.subplots(len(models), len(spaces), squeeze=False, sharex="col", sharey="row")
+    axes = figure.subplots(
+        len(models), len(spaces), squeeze=False, sharey="row"
+    )  # a model's own space has a scale of its own
     for row, (name, molecules) in zip(axes, models, strict=True):
         for place, space in zip(row, spaces, strict=True):
             _panel(place, molecules, f"{space} mahalanobis")
@@ -50,7 +52,7 @@ def draw(models: Sequence[tuple[str, Sequence[AtomErrors]]], task: str, path: Pa
         place.set_xlabel(f"Mahalanobis distance in {words}\n(1: median of held-out training molecules)", fontsize=9)
     axes[0, 0].legend(fontsize=7, loc="lower right")
     figure.suptitle(f"Error against distance from the training set, {task}", fontsize=11)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=110)
 
 
 def _panel(place: Axes, molecules: Sequence[AtomErrors], column: str) -> None:

@@ -151,47 +151,12 @@ def outcome_rows(found: Sequence[dict[str, Any]]) -> list[list[str]]:
     ]
 
 
-def _words(column: str) -> str:
-    """Return a column's name for people: "soap nearest" is "nearest, SOAP"."""
-    space, _, rest = column.partition(" ")
-    if space not in SPACES:
-        return column
-    return f"{rest.replace('mahalanobis', 'Mahalanobis')}, {SPACES[space]}"
-
-
-def _interval(found: dict[str, Any] | None) -> str:
-    """Return a correlation with its limits, empty where there is none."""
-    value = None if found is None else found.get("rho", found.get("value"))
-    if found is None or value is None or math.isnan(value):
-        return ""
-    low, high = found["low"], found["high"]
-    if low is None or high is None or math.isnan(low) or math.isnan(high):
-        return f"{value:.2f}"
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _number(value: float) -> str:
-    if math.isinf(value):
-        return "inf"
-    return f"{value:.2f}" if value < 100.0 else f"{value:.0f}"
-
-
-def _percent(value: float) -> str:
-    """Return a percentile; 100 says that no held-out environment is as far."""
-    if value >= 100.0:
-        return "100"
-    return ">99.9" if value > 99.9 else f"{value:.1f}"
-
-
-def _error(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4f}"
-
-
 def words(found: dict[str, Any]) -> list[str]:
     """Return what the numbers of molecules are, and what is to be said of elements, a line each."""
     lines = [
-        "1 is the median of held-out frames of the training molecules, atom by atom of the same element;",
-        "far: beyond 99 % of them. nearest: nearest-neighbour distance; Mahalanobis: by the training's covariance.",
+        "1 is the median of held-out frames of the training molecules, atom by atom of the same element; "
+        "far: beyond 99 % of them.",
+        "SOAP: the same for all models. own: the model's own features of its atoms.",
     ]
     for molecule in found["molecules"]:
         unseen = molecule["elements_not_in_training"]
@@ -228,3 +193,39 @@ def study_tables(found: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
         (f"{task}: rank correlation with outcomes of dynamics, within each model", outcome_rows(found["outcomes"]))
     )
     return tables
+
+
+def _words(column: str) -> str:
+    """Return a column's name for people: "soap nearest" is "nearest, SOAP"."""
+    space, _, rest = column.partition(" ")
+    if space not in SPACES:
+        return column
+    return f"{rest.replace('mahalanobis', 'Mahalanobis')}, {SPACES[space]}"
+
+
+def _interval(found: dict[str, Any] | None) -> str:
+    """Return a correlation with its limits, empty where there is none."""
+    value = None if found is None else found.get("rho", found.get("value"))
+    if found is None or value is None or math.isnan(value):
+        return ""
+    low, high = found["low"], found["high"]
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return f"{value:.2f}"
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return "inf"
+    return f"{value:.2f}" if value < 100.0 else f"{value:.0f}"
+
+
+def _percent(value: float) -> str:
+    """Return a percentile; 100 says that no held-out environment is as far."""
+    if value >= 100.0:
+        return "100"
+    return ">99.9" if value > 99.9 else f"{value:.1f}"
+
+
+def _error(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"
