@@ -66,7 +66,7 @@ def task_frames(task: Task, data: Path, level: str, n_frames: int) -> tuple[list
         "level_of_theory": level,
         "molecules": [m.name for m in task.train],
         "n_frames_per_molecule": n_frames,
-    }
+    } | ({"task_sha256": task.sha256} if task.sha256 else {})  # a task of one's own is not told by its name
     return sets[0], sets[1], made_of
 
 

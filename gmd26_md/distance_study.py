@@ -95,7 +95,14 @@ def study(
             }
         )
     records = [record for run in runs for record in RunFolder(run).records()]
-    found = {"task": task.name, "models": answers, "outcomes": outcome_correlations(distances, records)}
+    measured = {name for name, _, _ in molecules}
+    without = [m.name for m in task.tested if m.name not in measured]
+    found = {
+        "task": task.name,
+        "without_frames": without,
+        "models": answers,
+        "outcomes": outcome_correlations(distances, records),
+    }
     return found, atoms
 
 

@@ -154,8 +154,8 @@ def outcome_rows(found: Sequence[dict[str, Any]]) -> list[list[str]]:
 def words(found: dict[str, Any]) -> list[str]:
     """Return what the numbers of molecules are, and what is to be said of elements, a line each."""
     lines = [
-        "1 is the median of held-out frames of the training molecules, atom by atom of the same element; "
-        "far: beyond 99 % of them.",
+        "1 is the median of held-out frames of the training molecules, atom by atom of the same element.",
+        "far: an atom beyond 99 % of them.",
         "SOAP: the same for all models. own: the model's own features of its atoms.",
     ]
     for molecule in found["molecules"]:
@@ -165,6 +165,19 @@ def words(found: dict[str, Any]) -> list[str]:
                 f"{molecule['molecule']}: {', '.join(unseen)} is not in the training set; such atoms, and what sees "
                 "them, are infinitely far."
             )
+    return lines
+
+
+def study_words(found: dict[str, Any]) -> list[str]:
+    """Return what is to be said below the tables of a study, a line each."""
+    lines = [
+        "error: mean absolute error of an atom's force components, eV/Å.",
+        "In brackets: 95 %, molecules drawn first, frames second.",
+    ]
+    without = found.get("without_frames", [])
+    if without:
+        more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+        lines.append(f"Without reference frames, and so not in the tables: {', '.join(without[:3])}{more}.")
     return lines
 
 
