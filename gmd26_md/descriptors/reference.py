@@ -27,6 +27,9 @@ FORMAT = "gmd26-md distance reference 1"
 Frames = tuple[np.ndarray, np.ndarray]
 """Atomic numbers (n_atoms,) and positions (n_frames, n_atoms, 3), Å, of one molecule."""
 
+MAX_ROWS = 40_000
+"""Environments of an element to fit to, the same share of each molecule: more cost memory, and tell hardly more."""
+
 _HALF = ("components", "kept")
 _SINGLE = ("mean", "scale", "variances", "nearest", "mahalanobis")
 _CURE = "fit it again with 'gmd26-md distance fit'"
@@ -69,6 +72,7 @@ def fit_reference(
         For an element with too few environments, or features that are no numbers.
     """
     rows: dict[tuple[bool, int], list[np.ndarray]] = {}
+    random = np.random.default_rng(0)
     everything = [(True, frames) for frames in train] + [(False, frames) for frames in heldout]
     for done, (trains, (numbers, positions)) in enumerate(everything, start=1):
         features = space.describe(numbers, positions)
@@ -79,7 +83,11 @@ def fit_reference(
                 f"({space.identity}), or a broken frame; leave it out of the training frames."
             )
         for z in np.unique(numbers).tolist():
-            rows.setdefault((trains, z), []).append(features[:, numbers == z].reshape(-1, features.shape[-1]))
+            found = features[:, numbers == z].reshape(-1, features.shape[-1])
+            n_most = max(1, MAX_ROWS // len(train if trains else heldout))
+            if len(found) > n_most:
+                found = found[random.permutation(len(found))[:n_most]]
+            rows.setdefault((trains, z), []).append(found)
         on_progress(done / len(everything))
     elements = {}
     for z in sorted({z for trains, z in rows if trains}):

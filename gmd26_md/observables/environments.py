@@ -204,7 +204,8 @@ def _median(levels: Floats) -> float:
 
 def _half(values: Floats) -> Floats:
     """Return values as a file of half precision gives them back."""
-    return np.asarray(values, dtype=np.float16).astype(np.float64)
+    largest = float(np.finfo(np.float16).max)
+    return np.clip(values, -largest, largest).astype(np.float16).astype(np.float64)
 
 
 def _single(values: Floats) -> Floats:

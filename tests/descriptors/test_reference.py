@@ -73,6 +73,17 @@ def test_too_few_environments_of_an_element_are_said():
         fit_reference(TOY, [shaken(WATER, 5, 5)], [shaken(WATER, 6, 40)], {})
 
 
+def test_of_many_environments_each_molecule_gives_the_same_share(monkeypatch):
+    monkeypatch.setattr("gmd26_md.descriptors.reference.MAX_ROWS", 60)
+    frames = [shaken(ACID, 1), shaken(ACID, 2)]
+    found = fit_reference(TOY, frames, frames[:1], {})
+    assert found.made_of["environments"] == {
+        "H": {"n_train": 60, "n_heldout": 60},  # 160 in each molecule
+        "C": {"n_train": 60, "n_heldout": 60},
+        "O": {"n_train": 60, "n_heldout": 60},
+    }
+
+
 def test_an_element_that_is_never_held_out_is_said():
     with pytest.raises(UserError, match="distances for C cannot be calibrated: 80 training and 0 held-out"):
         fit_reference(TOY, [shaken(ACID, 7)], [shaken(WATER, 8)], {})
