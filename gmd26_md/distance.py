@@ -80,8 +80,16 @@ def file_frames(train: Path, heldout: Path) -> tuple[list[Frames], list[Frames],
     """
     from gmd26_md.structure_files import read_structures
 
-    sets = [[(a.numbers, a.positions[None]) for a in read_structures(path)] for path in (train, heldout)]
+    sets = [_together(read_structures(path)) for path in (train, heldout)]
     return sets[0], sets[1], {"train": train.name, "heldout": heldout.name}
+
+
+def _together(structures: Sequence[Atoms]) -> list[Frames]:
+    """Return structures with the same atoms in the same order as frames of one molecule."""
+    alike: dict[tuple[int, ...], list[np.ndarray]] = {}
+    for atoms in structures:
+        alike.setdefault(tuple(atoms.numbers.tolist()), []).append(atoms.positions)
+    return [(np.array(numbers), np.stack(positions)) for numbers, positions in alike.items()]
 
 
 def space_to_fit(kind: str, train: Sequence[Frames], model: Checkpoint | VendorModel | None, name: str) -> Space:
