@@ -110,7 +110,7 @@ def test_a_folder_from_before_forces_were_kept_is_completed_by_its_command(cli, 
     [
         (["breakdown", "nowhere"], "nowhere has no static errors"),
         (["breakdown", "{folder}", "--by", "elemnt"], "Did you mean 'element'?"),
-        (["breakdown", "{folder}", "--format", "latex"], "unknown format 'latex'"),
+        (["breakdown", "{folder}", "--format", "latx"], "Did you mean 'latex'"),
         (["breakdown", "{folder}", "--only", "acetik acid"], "unknown molecule 'acetik acid'"),
         (["gauge", "--model", "gfn2-xtb", "--task", "duplication", "--frames", "{frames}"], "give one checkpoint"),
         (["gauge", "--model", "{model}", "--frames", "{folder}"], "has no folder gfn2-xtb with reference frames"),

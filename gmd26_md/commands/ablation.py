@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gmd26_md.commands.forms import format_option, line_width
 from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, POSITIVE
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _VARIED = {"deepset-moe": ("routing", "aggregation", "decoder")}
 @click.option("--steps", type=AT_LEAST_ONE, default=None, help="Of training, for each; by default the recipe's.")
 @click.option("--seed", type=COUNT, default=None)
 @click.option("--device", default="auto", show_default=True)
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv.")
+@format_option()
 def command(
     family: str,
     task: str,
@@ -59,15 +60,14 @@ def command(
     """
     from gmd26_md import tasks
     from gmd26_md.commands.progress import bar
-    from gmd26_md.errors import UserError, unknown_name
-    from gmd26_md.report.comparison import FORMATS, compare, without_empty_columns, written
+    from gmd26_md.errors import UserError
+    from gmd26_md.report.comparison import compare, without_empty_columns
+    from gmd26_md.report.forms import written
     from gmd26_md.training.model import all_hyperparameters
     from gmd26_md.training.recipe import load_recipe, named_recipe
     from gmd26_md.training.variants import parsed, variants
 
     asked = tasks.get(task)
-    if form not in FORMATS:
-        raise unknown_name("format", form, FORMATS)
     changed = {name: value for name, value in {"n_steps": steps, "seed": seed}.items() if value is not None}
     named = named_recipe(family, recipe)
     chosen = load_recipe(named, **changed)
@@ -84,7 +84,8 @@ def command(
             place = folder / variant.name
             _train(one, place, asked, data, level, minutes, device, show)
             summaries.append(_measured(place, variant.name, task, frames or data, device, show))
-    click.echo(written(without_empty_columns(compare(summaries, published=False)), form), nl=False)
+    rows = without_empty_columns(compare(summaries, published=False))
+    click.echo(written(rows, form, width=line_width()), nl=False)
 
 
 def _default_choices(family: str) -> dict[str, list[Any]]:

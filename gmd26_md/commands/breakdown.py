@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gmd26_md.commands.forms import colour, format_option, width
+
 if TYPE_CHECKING:
     from gmd26_md.report.static_breakdown import Measured
     from gmd26_md.run_folder import RunFolder
@@ -25,7 +27,7 @@ SHORT = ("length", "element", "bonds")
     "By default length, element and bonds.",
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Only this molecule; may be repeated.")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv.")
+@format_option()
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(runs: tuple[Path, ...], by: tuple[str, ...], only: tuple[str, ...], form: str, as_json: bool) -> None:
     """Break static errors down, ID beside OOD: which molecules and atoms, and whether direction or length is wrong.
@@ -33,13 +35,9 @@ def command(runs: tuple[Path, ...], by: tuple[str, ...], only: tuple[str, ...], 
     RUN is a folder that static-errors or stability made. A spread draws molecules first, frames second.
     """
     from gmd26_md import strict_json
-    from gmd26_md.errors import unknown_name
-    from gmd26_md.report.comparison import FORMATS
     from gmd26_md.report.static_breakdown import SUMMARISED, break_down
     from gmd26_md.report.static_breakdown_table import comma_separated
 
-    if form not in FORMATS:
-        raise unknown_name("format", form, FORMATS)
     dimensions = chosen(by) or (SUMMARISED if as_json else SHORT)
     named = [(heading, break_down(measured, dimensions)) for heading, measured in (_read(run, only) for run in runs)]
     if as_json:
@@ -122,11 +120,9 @@ def _full_name(name: str) -> str:
 
 
 def _text(heading: str, found: dict[str, Any], by: Sequence[str], form: str) -> str:
-    from rich.console import Console
+    from gmd26_md.report import forms
+    from gmd26_md.report.static_breakdown_table import breakdown_written, render_breakdown
 
-    from gmd26_md.report.static_breakdown_table import markdown, render_breakdown
-
-    if form == "markdown":
-        return f"## {heading}\n\n{markdown(found, by)}"
-    console = Console()
-    return f"{heading}\n{render_breakdown(found, by, width=max(console.width, 80), colour=console.is_terminal)}"
+    if form != "text":
+        return f"{forms.heading(heading, form)}\n{breakdown_written(found, by, form)}"
+    return f"{heading}\n{render_breakdown(found, by, width=width(), colour=colour())}"

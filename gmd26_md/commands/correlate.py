@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gmd26_md.commands.forms import format_option, line_width
 from gmd26_md.commands.numbers import COUNT
 
 
@@ -14,7 +15,7 @@ from gmd26_md.commands.numbers import COUNT
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN [RUN ...]")
 @click.option("--split", default="all", show_default=True, help="Correlate over all molecules, id or ood.")
 @click.option("--top", type=COUNT, default=20, show_default=True, help="Correlations shown; 0 shows all.")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv (csv shows all).")
+@format_option("csv shows all")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(runs: tuple[Path, ...], split: str, top: int, form: str, as_json: bool) -> None:
     """Put static errors beside dynamics, a row a model, and rank-correlate every cheap number with every outcome.
@@ -24,12 +25,9 @@ def command(runs: tuple[Path, ...], split: str, top: int, form: str, as_json: bo
     """
     from gmd26_md import strict_json
     from gmd26_md.errors import unknown_name
-    from gmd26_md.report.comparison import FORMATS
     from gmd26_md.report.static_dynamic import static_beside_dynamic
 
     splits = ("all", "id", "ood")
-    if form not in FORMATS:
-        raise unknown_name("format", form, FORMATS)
     if split not in splits:
         raise unknown_name("split", split, splits)
     records, static = _read(runs)
@@ -60,20 +58,20 @@ def _read(runs: tuple[Path, ...]) -> tuple[list[Any], dict[str, dict[str, Any]]]
 
 def _text(found: dict[str, Any], form: str, top: int) -> str:
     """Return one task's answer, its table and its correlations."""
-    from gmd26_md.report.comparison import written
+    from gmd26_md.report import forms
     from gmd26_md.report.static_dynamic_table import correlation_rows, model_rows
     from gmd26_md.report.static_dynamic_words import sentences
 
     defined = [c for c in found["correlations"] if c["rho"] is not None]
     shown = defined if top == 0 or form == "csv" else defined[:top]
-    table, pairs = written(model_rows(found), form), written(correlation_rows(shown), form)
-    if form == "csv":
-        return f"{table}\n{pairs}"
-    said = sentences(found)
-    words = "\n".join(said) if form == "text" else "\n\n".join(said).replace("\n\n- ", "\n- ")
-    more = f"\n{len(defined) - len(shown)} more with --top 0\n" if len(shown) < len(defined) else ""
-    over = "" if found["split"] == "all" else f", correlated over {found['split'].upper()} molecules"
-    title = f"Static beside dynamic, {found['task']}{over}"
-    heading = f"## {title}\n" if form == "markdown" else f"{title}\n"
-    parts = [heading, words + "\n", table, pairs + more] if shown else [heading, words + "\n", table]
-    return "\n".join(parts) + "\n"
+    wide = line_width()
+    title = f"Static beside dynamic, {found['task']}"
+    title += "" if found["split"] == "all" else f", correlated over {found['split'].upper()} molecules"
+    table = forms.written(model_rows(found), form, width=wide, n_keys=2)
+    pairs = forms.written(correlation_rows(shown), form, width=wide, n_keys=3) if shown or form == "csv" else ""
+    more = forms.said([f"{len(defined) - len(shown)} more with --top 0"], form) if len(shown) < len(defined) else ""
+    words = forms.said(sentences(found), form, width=wide)
+    if form == "markdown":  # one list, not paragraphs
+        words = words.replace("\n\n- ", "\n- ")
+    parts = [forms.heading(title, form), words, table, pairs, more]
+    return forms.put_together(parts) + ("" if form == "csv" else "\n")

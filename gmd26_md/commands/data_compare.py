@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 import click
+
+from gmd26_md.commands.forms import format_option, line_width
 
 _WIDTH = 105
 
@@ -17,7 +18,7 @@ _WIDTH = 105
 @click.option("--only", multiple=True, metavar="NAME", help="Only this molecule of the task; may be repeated.")
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
 @click.option("--against-data", type=click.Path(path_type=Path), default=None, show_default="--data")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv (csv has all digits).")
+@format_option("csv has all digits")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def compare(
     level: str,
@@ -37,12 +38,9 @@ def compare(
     from gmd26_md import strict_json, tasks
     from gmd26_md.commands.data_label import chosen_molecules
     from gmd26_md.datasets.level_offset import compared, pairs_of
-    from gmd26_md.errors import unknown_name
-    from gmd26_md.report.comparison import FORMATS, written
+    from gmd26_md.report import forms
     from gmd26_md.report.level_offset_table import offset_columns, offset_rows, offset_words
 
-    if form not in FORMATS:
-        raise unknown_name("format", form, FORMATS)
     asked = tasks.get(task)
     molecules = sorted(((m, asked.split_of(m)) for m in chosen_molecules(asked, only, 0)), key=lambda pair: pair[1])
     pairs = pairs_of(molecules, (data, level), (against_data or data, against))
@@ -50,8 +48,8 @@ def compare(
     if as_json:
         click.echo(strict_json.dumps(found))
     elif form == "csv":
-        click.echo(written(offset_columns(found), form), nl=False)
+        click.echo(forms.written(offset_columns(found), form), nl=False)
     else:
-        said = offset_words(found)
-        said = said if form == "markdown" else [textwrap.fill(words, _WIDTH) for words in said]
-        click.echo(written(offset_rows(found), form) + "\n" + "\n\n".join(said))
+        wide = line_width()
+        words = [forms.said([sentence], form, width=wide or _WIDTH) for sentence in offset_words(found)]
+        click.echo(forms.put_together([forms.written(offset_rows(found), form, width=wide), *words]), nl=False)

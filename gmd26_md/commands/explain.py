@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gmd26_md.commands.forms import format_option, line_width
 from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--every", type=AT_LEAST_ONE, default=1, show_default=True, help="Of these, every so many.")
 @click.option("--frame", type=COUNT, default=1, show_default=True, help="Which structure of the file, from 1.")
 @click.option("--top", type=COUNT, default=20, show_default=True, help="Pairs shown; 0 shows all.")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv (csv shows all).")
+@format_option("csv shows all")
 @click.option("--picture", type=click.Path(path_type=Path), default=None, help="Draw it too: a .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(
@@ -42,19 +43,18 @@ def command(
     """
     from gmd26_md import strict_json
     from gmd26_md.calculators.checkpoint import load_checkpoint
-    from gmd26_md.errors import UserError, unknown_name
+    from gmd26_md.errors import UserError
     from gmd26_md.explanation import explained, use_of_experts
-    from gmd26_md.report.comparison import FORMATS, written
     from gmd26_md.report.explained import use_rows
     from gmd26_md.report.explained_picture import check_picture, draw
+    from gmd26_md.report.forms import written
 
-    if form not in FORMATS:
-        raise unknown_name("format", form, FORMATS)
     if all_frames:
         if picture is not None:
             raise UserError("--picture draws one structure; leave it or --all-frames out.")
         use = use_of_experts(load_checkpoint(model), _structures(Path(molecule))[::every])
-        click.echo(strict_json.dumps(use) if as_json else written(use_rows(use), form), nl=as_json)
+        table = written(use_rows(use), form, width=line_width())
+        click.echo(strict_json.dumps(use) if as_json else table, nl=as_json)
         return
     if picture is not None:
         check_picture(picture)
@@ -95,13 +95,13 @@ def _structure(molecule: str, frame: int) -> Atoms:
 
 def _text(found: dict[str, Any], form: str, top: int) -> str:
     """Return the words and the three tables."""
-    from gmd26_md.report.comparison import written
+    from gmd26_md.report import forms
     from gmd26_md.report.explained import atom_rows, expert_rows, pair_rows, words
 
     shown = 0 if form == "csv" else top
-    tables = [written(rows, form) for rows in (atom_rows(found), expert_rows(found), pair_rows(found, shown))]
-    if form == "csv":
-        return "\n".join(tables)
+    wide = line_width()
+    rows = (atom_rows(found), expert_rows(found), pair_rows(found, shown))
+    said = [forms.said([line], form, width=wide) for line in words(found)]
     left_out = len(found["pairs"]) // 2 - shown if shown else 0
-    more = f"\n{left_out} more pairs with --top 0\n" if left_out > 0 else ""
-    return "\n".join([*(f"{line}\n" for line in words(found)), *tables]) + more
+    more = forms.said([f"{left_out} more pairs with --top 0"], form) if left_out > 0 else ""
+    return forms.put_together([*said, *[forms.written(table, form, width=wide) for table in rows], more])

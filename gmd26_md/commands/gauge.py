@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gmd26_md.commands.common import Asked, ask, open_folder
+from gmd26_md.commands.forms import format_option, line_width
 from gmd26_md.commands.numbers import COUNT
 
 
@@ -23,7 +24,7 @@ from gmd26_md.commands.numbers import COUNT
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @click.option("--trust-pickle", is_flag=True, help="Let another package's model file run code from itself.")
 @click.option("--level-of-theory", default=None, help="Of the model's training labels, where it does not say.")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv.")
+@format_option()
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(model: tuple[str, ...], n_frames: int, out: Path, form: str, as_json: bool, **given: Any) -> None:
@@ -35,12 +36,9 @@ def command(model: tuple[str, ...], n_frames: int, out: Path, form: str, as_json
     """
     from gmd26_md import strict_json
     from gmd26_md.commands.progress import bar
-    from gmd26_md.errors import unknown_name
-    from gmd26_md.report.comparison import FORMATS, written
+    from gmd26_md.report import forms
     from gmd26_md.report.gauge_table import gauge_notes, gauge_rows
 
-    if form not in FORMATS:
-        raise unknown_name("format", form, FORMATS)
     found = []
     with bar("gauge", silent=given["quiet"]) as show:
         for name in model:
@@ -48,9 +46,9 @@ def command(model: tuple[str, ...], n_frames: int, out: Path, form: str, as_json
     if as_json:
         click.echo(strict_json.dumps(found))
         return
-    click.echo(written(gauge_rows(found), form), nl=False)
-    if form != "csv":
-        click.echo("\n" + "\n".join(gauge_notes(found)))
+    wide = line_width()
+    table, notes = forms.written(gauge_rows(found), form, width=wide), forms.said(gauge_notes(found), form, width=wide)
+    click.echo(forms.put_together([table, notes]), nl=False)
 
 
 def _asked(model: str, given: dict[str, Any]) -> Asked:

@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 
+from gmd26_md.commands.forms import format_option, line_width, width
+
 
 @click.command(short_help="Several run folders as one table, a row a model.")
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN ...]")
 @click.option("--task", default=None, help="The paper's table of this task, ours beside the published, and findings.")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv; latex with --task.")
+@format_option()
 @click.option("--published/--no-published", default=True, show_default=True, help="Add the published rows of the task.")
 @click.option("--findings/--no-findings", "with_findings", default=True, show_default=True, help="With --task.")
 def command(runs: tuple[Path, ...], task: str | None, form: str, published: bool, with_findings: bool) -> None:
@@ -23,19 +25,15 @@ def command(runs: tuple[Path, ...], task: str | None, form: str, published: bool
     columns, our rows beside the published ones, and each published finding: confirmed, not confirmed, not tested.
     Without RUN, every run folder under runs/ is taken; with --task those of other tasks serve the findings.
     """
-    from gmd26_md.errors import UserError, unknown_name
-    from gmd26_md.report import comparison, paper_table
+    from gmd26_md.errors import UserError
+    from gmd26_md.report.comparison import compare
+    from gmd26_md.report.forms import written
 
-    formats = comparison.FORMATS if task is None else paper_table.FORMATS
-    if form not in formats:
-        if form == "latex":
-            raise UserError("--format latex is the paper's table, which is one of a task; name it with --task.")
-        raise unknown_name("format", form, formats)
     found = [summary_of(run) for run in runs] if runs else _under(Path("runs"))
     if not found and task is None:
         raise UserError("runs/ holds no finished run folder; name some, or run a protocol first.")
     if task is None:
-        click.echo(comparison.written(comparison.compare(found, published=published), form), nl=False)
+        click.echo(written(compare(found, published=published), form, width=line_width()), nl=False)
     else:
         click.echo(paper(task, found, form, published=published, with_findings=with_findings), nl=False)
 
@@ -48,8 +46,6 @@ def paper(task: str, summaries: Sequence[dict[str, Any]], form: str, *, publishe
     UserError
         For an unknown task, or one with neither published rows nor a summary of ours.
     """
-    from rich.console import Console
-
     from gmd26_md import tasks
     from gmd26_md.errors import UserError
     from gmd26_md.report.findings import findings
@@ -57,7 +53,7 @@ def paper(task: str, summaries: Sequence[dict[str, Any]], form: str, *, publishe
     from gmd26_md.report.paper_table import paper_rows, paper_written
     from gmd26_md.report.static_results import measured
 
-    width = max(Console().width, 80)
+    wide = width()
     name = tasks.get(task).name
     models = measured(summaries)
     rows = [row for row in paper_rows(name, models) if published or not (row.published or not row.errors)]
@@ -67,9 +63,9 @@ def paper(task: str, summaries: Sequence[dict[str, Any]], form: str, *, publishe
             f"'gmd26-md static-errors --task {name}'."
         )
     levels = sorted({m.level_of_theory for m in models if m.task == name and m.level_of_theory})
-    text = paper_written(rows, form, task=name, level_of_theory=", ".join(levels), width=width)
+    text = paper_written(rows, form, task=name, level_of_theory=", ".join(levels), width=wide)
     if with_findings:
-        text += "\n" + findings_written(findings(models), form, width=width)
+        text += "\n" + findings_written(findings(models), form, width=wide)
     return text
 
 

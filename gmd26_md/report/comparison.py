@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +10,6 @@ from gmd26_md.errors import UserError
 from gmd26_md.metrics import DIRECT_FORCES
 from gmd26_md.report.published import COLUMNS, SOURCE, STATIC_ERRORS
 
-FORMATS = ("text", "markdown", "csv")
 PAIR = ("id", "ood")
 
 # heading, section of a split's summary, key, digits, factor
@@ -62,23 +59,6 @@ def without_empty_columns(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     """Return the table without the columns in which no row has a number."""
     kept = [i for i in range(len(rows[0])) if i == 0 or any(row[i] != "-" for row in rows[1:])]
     return [[row[i] for i in kept] for row in rows]
-
-
-def written(rows: Sequence[Sequence[str]], form: str) -> str:
-    """Return the table as text, Markdown or CSV."""
-    if form == "csv":
-        out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerows(rows)
-        return out.getvalue()
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    if form == "markdown":
-        lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-        rule = "|" + "|".join([" --- "] + [" ---: "] * (len(widths) - 1)) + "|"
-        return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
-    padded = [
-        [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)] for row in rows
-    ]
-    return "\n".join("  ".join(row).rstrip() for row in padded) + "\n"
 
 
 def _heading(splits: tuple[str, ...]) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from gmd26_md.report.comparison import written
 from gmd26_md.report.findings import Finding
-from gmd26_md.report.paper_table import escaped
+from gmd26_md.report.forms import written
+from gmd26_md.report.latex import escaped
 
 
 def findings_written(found: Sequence[Finding], form: str, *, width: int = 110) -> str:

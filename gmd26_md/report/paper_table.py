@@ -14,11 +14,11 @@ from rich.text import Text
 
 from gmd26_md.metrics import DIRECT_FORCES
 from gmd26_md.report.cells import console_to
-from gmd26_md.report.comparison import written
+from gmd26_md.report.forms import written
+from gmd26_md.report.latex import NEEDS, escaped
 from gmd26_md.report.published import COLUMNS, NAMES, SOURCE, STATIC_ERRORS
 from gmd26_md.report.static_results import Measured, Value
 
-FORMATS = ("text", "markdown", "latex", "csv")
 RATIO = "force_mae_eV_per_A"
 """The metric whose OOD over ID is shown."""
 
@@ -31,12 +31,6 @@ _HEADINGS = (
     ("force_magnitude_mae_eV_per_A", "F mag MAE, eV/Å", r"F mag MAE (eV/\AA)", 4),
     ("energy_mae_eV", "E MAE, eV", "E MAE (eV)", 3),
 )
-_ESCAPED = {c: f"\\{c}" for c in "&%$#_{}"} | {
-    "Å": r"\AA{}",
-    "±": r"$\pm$",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,7 @@ def budget_of(model: Measured) -> str:
 
 
 def paper_written(rows: Sequence[PaperRow], form: str, *, task: str, level_of_theory: str, width: int = 110) -> str:
-    """Return the table in one of `FORMATS`; text fits a width in characters."""
+    """Return the table in one of `forms.FORMATS`; text fits a width in characters."""
     if form == "csv":
         return _csv(rows)
     if form == "latex":
@@ -225,7 +219,7 @@ def _latex(rows: Sequence[PaperRow], task: str, level_of_theory: str) -> str:
     """Return a booktabs table in the paper's layout: a column pair (ID, OOD) a metric, the best OOD of ours in bold."""
     best = {metric: _best(rows, metric) for metric in COLUMNS}
     lines = [
-        r"% needs \usepackage{booktabs}",
+        NEEDS,
         r"\begin{table}",
         r"\centering",
         rf"\caption{{Static errors of {escaped(task)}, {escaped(level_of_theory or 'level of theory not stated')}. "
@@ -268,8 +262,3 @@ def _latex_cell(row: PaperRow, metric: str, split: int, digits: int, *, bold: bo
         return "not finite"
     text = _with_error(found, digits, r" \pm ")
     return rf"$\mathbf{{{text}}}$" if bold else f"${text}$"
-
-
-def escaped(text: str) -> str:
-    """Return text that LaTeX prints as it is."""
-    return "".join(r"\textbackslash{}" if c == "\\" else _ESCAPED.get(c, c) for c in text)

@@ -11,8 +11,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from gmd26_md.report import forms
 from gmd26_md.report.cells import console_to
-from gmd26_md.report.forms import written
 from gmd26_md.report.summary import TITLES
 
 # heading, unit, metric, digits, factor, sign shown
@@ -97,13 +97,15 @@ def render_breakdown(found: dict[str, Any], by: Sequence[str], *, width: int = 1
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def markdown(found: dict[str, Any], by: Sequence[str]) -> str:
-    """Return the dimensions as Markdown tables, every number with its spread."""
+def breakdown_written(found: dict[str, Any], by: Sequence[str], form: str) -> str:
+    """Return the dimensions as tables of Markdown or LaTeX, every number with its spread."""
     parts = []
     for dimension in by:
         name = title_of(found, dimension)
-        parts.append(f"### {name[0].upper()}{name[1:]}\n\n{written(rows_of(found, dimension), 'markdown')}")
-    return "\n".join([*parts, NOTE + "\n"])
+        name = f"{name[0].upper()}{name[1:]}"
+        title = f"### {name}\n" if form == "markdown" else forms.heading(name, form)
+        parts += [title, forms.written(rows_of(found, dimension), form)]
+    return forms.put_together([*parts, forms.said([NOTE], form)])
 
 
 def comma_separated(named: Sequence[tuple[str, dict[str, Any]]], by: Sequence[str]) -> str:

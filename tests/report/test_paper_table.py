@@ -109,5 +109,5 @@ def test_without_a_run_the_published_table_stands_alone(tmp_path: Path, monkeypa
     assert result.output.count("not tested") == 9
     with pytest.raises(UserError, match="static-errors --task fusion"):
         CliRunner().invoke(command, ["--task", "fusion"], catch_exceptions=False, standalone_mode=False)
-    with pytest.raises(UserError, match="--task"):
-        CliRunner().invoke(command, ["--format", "latex"], catch_exceptions=False, standalone_mode=False)
+    with pytest.raises(UserError, match="Did you mean 'latex'"):
+        CliRunner().invoke(command, ["--format", "latx"], catch_exceptions=False, standalone_mode=False)

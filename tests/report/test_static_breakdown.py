@@ -12,7 +12,7 @@ from gmd26_md.observables.atom_forces import AtomForces
 from gmd26_md.observables.bonds import bond_graph
 from gmd26_md.observables.errors import FrameSums, pooled_with_spread
 from gmd26_md.report.static_breakdown import DIMENSIONS, Measured, break_down, by_split
-from gmd26_md.report.static_breakdown_table import comma_separated, markdown, render_breakdown, rows_of
+from gmd26_md.report.static_breakdown_table import breakdown_written, comma_separated, render_breakdown, rows_of
 
 
 def measured(name, split, *, noise=0.01, factor_on_oxygen=1.0, n_frames=30):
@@ -131,7 +131,7 @@ def test_text_fits_its_width_and_no_number_is_torn(found, width):
 
 
 def test_markdown_and_csv_say_the_same(found):
-    table = markdown(found, ["element"])
+    table = breakdown_written(found, ["element"], "markdown")
     lines = list(csv.DictReader(io.StringIO(comma_separated([("m", found)], ["element"]))))
     oxygen = next(line for line in lines if (line["class"], line["split"]) == ("O", "ood"))
     value, error = (float(oxygen[f"force_mae_eV_per_A{end}"]) for end in ("", "_standard_error"))

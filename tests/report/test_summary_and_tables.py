@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gmd26_md.records import Record
-from gmd26_md.report.comparison import compare, written
+from gmd26_md.report.comparison import compare
+from gmd26_md.report.forms import written
 from gmd26_md.report.published import COLUMNS, STATIC_ERRORS
 from gmd26_md.report.summary import summarise
 from gmd26_md.report.tables import render
