@@ -161,6 +161,8 @@ def test_errors_correlates_with_frames_and_own_runs_and_draws(place, cli, frames
     assert code == 0
     assert "rank correlation with an atom's force error (the models' own runs)" in text
     assert "Mahalanobis, SOAP" in text
+    assert "Without reference frames, and so not in the tables: propanoic acid" in text
+    assert "and 19 more" in text  # of 24 two have frames, and three are named
 
 
 def test_distances_that_rise_with_the_trouble_predict_it():

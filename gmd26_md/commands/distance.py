@@ -9,19 +9,21 @@ from typing import Any
 import click
 
 from gmd26_md.commands.distance_files import fit_and_keep, kinds, rulers_of, structures_of, training_frames
+from gmd26_md.commands.forms import format_option, line_width
 from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT
 
 _PATH = click.Path(path_type=Path)
-_FORMATS = ("text", "markdown", "csv")
 _SPACES = ("both", "soap", "model")
 
 
 class _MoleculesByDefault(click.Group):
     """`gmd26-md distance molecule.xyz` is `gmd26-md distance of molecule.xyz`."""
 
+    default = "of"
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         asks = bool(args) and args[0] not in self.commands and args[0] not in ctx.help_option_names
-        return super().parse_args(ctx, ["of", *args] if asks else args)
+        return super().parse_args(ctx, [self.default, *args] if asks else args)
 
 
 @click.group(cls=_MoleculesByDefault, short_help="How far is a molecule from the training set?")
@@ -43,7 +45,7 @@ def command() -> None:
 @click.option("--reference", "references", multiple=True, type=_PATH, help="What 'fit' wrote, where it lies elsewhere.")
 @click.option("--data", type=_PATH, default=None, help="Training data; what is missing is fitted first, and kept.")
 @click.option("--atoms", is_flag=True, help="Show every atom, also of several structures.")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv.")
+@format_option()
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def of(
     structures: tuple[Path, ...],
@@ -66,7 +68,6 @@ def of(
     from gmd26_md.calculators.model_file import open_model_file
     from gmd26_md.distance import asked
 
-    _known("format", form, _FORMATS)
     _known("space", space, _SPACES)
     molecules = [found for path in structures for found in structures_of(path)]
     opened = open_model_file(model, trust_pickle=trust_pickle)
@@ -129,7 +130,7 @@ def fit(
 @click.option("--data", type=_PATH, default=None, help="Training data; what is missing is fitted first, and kept.")
 @click.option("--n-frames", type=COUNT, default=20, show_default=True, help="Of each molecule and run; 0 takes all.")
 @click.option("--picture", type=_PATH, default=None, help="Write error against distance as .png, .svg or .pdf.")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown or csv.")
+@format_option()
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def errors(
     models: tuple[str, ...],
@@ -156,7 +157,6 @@ def errors(
     from gmd26_md.distance_study import study, study_task
     from gmd26_md.report.explained_picture import check_picture
 
-    _known("format", form, _FORMATS)
     _known("space", space, _SPACES)
     if picture is not None:
         check_picture(picture)
@@ -184,25 +184,25 @@ def _known(kind: str, got: str, allowed: Sequence[str]) -> None:
 
 
 def _text(found: dict[str, Any], form: str, atoms: bool) -> str:
-    from gmd26_md.report.comparison import written
     from gmd26_md.report.distance_tables import atom_rows, molecule_rows, words
+    from gmd26_md.report.forms import put_together, said, written
 
-    molecules = found["molecules"]
-    parts = [written(atom_rows(m), form) for m in molecules] if atoms else []
-    if form == "csv":
-        return "\n".join(parts or [written(molecule_rows(molecules), form)])
-    said = "\n".join(words(found)) + "\n"
-    if atoms and len(molecules) > 1:
-        parts = [f"{m['molecule']}\n\n{part}" for m, part in zip(molecules, parts, strict=True)]
-    return "\n".join([*parts, written(molecule_rows(molecules), form), said])
+    molecules, wide = found["molecules"], line_width()
+    parts = []
+    for molecule in molecules if atoms else []:
+        parts += [said([molecule["molecule"]], form)] if len(molecules) > 1 else []
+        parts.append(written(atom_rows(molecule), form, width=wide))
+    if form != "csv" or not atoms:
+        parts.append(written(molecule_rows(molecules), form, width=wide))
+    return put_together([*parts, said(words(found), form, width=wide)])
 
 
 def _study_text(found: dict[str, Any], form: str) -> str:
-    from gmd26_md.report.comparison import written
-    from gmd26_md.report.distance_tables import study_tables
+    from gmd26_md.report.distance_tables import study_tables, study_words
+    from gmd26_md.report.forms import heading, put_together, said, written
 
-    tables = [(title, rows) for title, rows in study_tables(found) if len(rows) > 1]
-    if form == "csv":
-        return "\n".join(written(rows, form) for _, rows in tables)
-    mark = "## " if form == "markdown" else ""
-    return "\n".join(f"{mark}{title}\n\n{written(rows, form)}" for title, rows in tables)
+    parts = []
+    for title, rows in study_tables(found):
+        if len(rows) > 1:
+            parts += [heading(title, form), written(rows, form, width=line_width())]
+    return put_together([*parts, said(study_words(found), form, width=line_width())])
