@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gmd26_md import molecules, tasks
@@ -47,31 +48,43 @@ class TaskContent:
     number: int
     models: list[Model]
 
-    @property
+    @cached_property
     def records(self) -> list[Record]:
         """All records of the task."""
         return [r for m in self.models for r in m.records]
 
-    @property
+    @cached_property
     def splits(self) -> list[str]:
         """The splits that any record is of, in their order."""
-        found = {r.split for m in self.models for r in m.records}
+        found = {r.split for r in self.records}
         return [s for s in SPLITS if s in found]
 
-    @property
+    @cached_property
     def conditions(self) -> list[str]:
         """The conditions under which any model was run."""
         return list(by_condition(self.records))
 
+    @cached_property
+    def _molecules(self) -> dict[str, list[str]]:
+        found: dict[str, dict[str, str]] = {split: {} for split in self.splits}
+        for record in self.records:
+            found[record.split].setdefault(record.molecule, record.formula)
+        return {
+            split: sorted(names, key=lambda name: (n_carbon(name, names[name]), name)) for split, names in found.items()
+        }
+
+    @cached_property
+    def _anchors(self) -> dict[str, str]:
+        names = dict.fromkeys(name for split in self.splits for name in self._molecules[split])
+        return {name: f"molecule-{self.number}-{index}" for index, name in enumerate(names)}
+
     def molecules(self, split: str) -> list[str]:
         """Return the molecules of a split, the shortest first."""
-        found = {r.molecule: r.formula for m in self.models for r in m.records if r.split == split}
-        return sorted(found, key=lambda name: (n_carbon(name, found[name]), name))
+        return self._molecules[split]
 
     def anchor(self, molecule: str) -> str:
         """Return the anchor of a molecule's section."""
-        names = [name for split in self.splits for name in self.molecules(split)]
-        return f"molecule-{self.number}-{names.index(molecule)}"
+        return self._anchors[molecule]
 
 
 def contents(sources: Sources) -> list[TaskContent]:

@@ -67,7 +67,7 @@ def made(sources: Sources, at_hand: ModelAtHand, show: Show = lambda fraction, w
 def _task(
     task: TaskContent, sources: Sources, chosen: frozenset[str], at_hand: ModelAtHand, n_runs: int, show: Show
 ) -> TaskPage:
-    names = [name for split in task.splits for name in task.molecules(split)]
+    names = list(dict.fromkeys(name for split in task.splits for name in task.molecules(split)))
     sections = []
     for done, name in enumerate(names):
         show(done / len(names), f"{task.name}: {name}")
