@@ -18,8 +18,23 @@ import click
     "--figures", "folder", type=click.Path(path_type=Path), help="Also write each figure into this folder, for a paper."
 )
 @click.option("--format", "form", default="pdf", show_default=True, help="Of those figures: pdf, svg or png.")
+@click.option(
+    "--distance",
+    "distances",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="What 'gmd26-md distance errors --json' printed; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
-def command(runs: tuple[Path, ...], out: Path, title: str, folder: Path | None, form: str, as_json: bool) -> None:
+def command(
+    runs: tuple[Path, ...],
+    out: Path,
+    title: str,
+    folder: Path | None,
+    form: str,
+    distances: tuple[Path, ...],
+    as_json: bool,
+) -> None:
     """Make one self-contained page: answers, tables, figures, and a section a molecule with its runs in words and 3D.
 
     RUN is a run folder of any protocol of any model. The page needs no network and opens from disk. Trajectories are
@@ -37,7 +52,7 @@ def command(runs: tuple[Path, ...], out: Path, title: str, folder: Path | None, 
         check_form(form)
     sources = gather(runs)
     with bar("page", silent=as_json) as show:
-        page = made(sources, model_at_hand, show)
+        page = made(sources, model_at_hand, show, distances)
         write(page, out, title)
         drawn = [] if folder is None else draw_all(page.figures, folder, form, show)
     told = {

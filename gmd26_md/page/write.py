@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from gmd26_md.files import write_text_whole
-from gmd26_md.page import figures_errors, figures_other, figures_runs, figures_static, parity, structure, tables
+from gmd26_md.page import (
+    distance,
+    figures_errors,
+    figures_other,
+    figures_runs,
+    figures_static,
+    parity,
+    structure,
+    tables,
+)
 from gmd26_md.page.answer import answer, static_answer
+from gmd26_md.page.common import by_molecule
 from gmd26_md.page.content import TITLES, TaskContent, contents
 from gmd26_md.page.figure import Figure, plain
 from gmd26_md.page.limits import MAX_RUNS
@@ -19,6 +29,7 @@ from gmd26_md.page.pack import packed, packed_text
 from gmd26_md.page.predictors import Predictors, predictors
 from gmd26_md.page.sources import Sources
 from gmd26_md.page.style import VERDICT_STYLES, look_of
+from gmd26_md.records import Record
 
 Show = Callable[[float, str], None]
 
@@ -55,17 +66,50 @@ class Page:
         return overall + [f for task in self.tasks for s in task.sections for f in s.figures]
 
 
-def made(sources: Sources, at_hand: ModelAtHand, show: Show = lambda fraction, words: None) -> Page:
-    """Return the page of what was read; slow where there are trajectories."""
+def made(
+    sources: Sources,
+    at_hand: ModelAtHand,
+    show: Show = lambda fraction, words: None,
+    distances: Sequence[Path] = (),
+) -> Page:
+    """Return the page of what was read; slow where there are trajectories.
+
+    Parameters
+    ----------
+    distances
+        Files with what `gmd26-md distance errors --json` printed.
+
+    Raises
+    ------
+    UserError
+        For such a file that is none.
+    """
+    far = distance.read_distances(distances)
     found = contents(sources)
     runs = [r for r in sources.records if r.protocol == "stability"]
-    chosen = frozenset(r.key for r in sorted(runs, key=severity)[:MAX_RUNS])
-    pages = [_task(task, sources, chosen, at_hand, len(runs), show) for task in found]
+    chosen = _shown_one_by_one(runs)
+    pages = [_task(task, sources, chosen, at_hand, len(runs), show, far) for task in found]
     return Page(pages, sources)
 
 
+def _shown_one_by_one(runs: Sequence[Record]) -> frozenset[str]:
+    """Return the keys of the worst runs: as many of each molecule, as far as it has so many."""
+    ranked = [
+        (rank, severity(record), record)
+        for mine in by_molecule(runs).values()
+        for rank, record in enumerate(sorted(mine, key=severity))
+    ]
+    return frozenset(record.key for *_, record in sorted(ranked, key=lambda item: item[:2])[:MAX_RUNS])
+
+
 def _task(
-    task: TaskContent, sources: Sources, chosen: frozenset[str], at_hand: ModelAtHand, n_runs: int, show: Show
+    task: TaskContent,
+    sources: Sources,
+    chosen: frozenset[str],
+    at_hand: ModelAtHand,
+    n_runs: int,
+    show: Show,
+    distances: dict[tuple[str, str], list[dict[str, Any]]],
 ) -> TaskPage:
     names = list(dict.fromkeys(name for split in task.splits for name in task.molecules(split)))
     sections = []
@@ -74,8 +118,8 @@ def _task(
         sections.append(section(task, name, sources, chosen, at_hand))
     columns, rows = tables.static_and_dynamic(task)
     left = (
-        f"{len(chosen)} of {n_runs} runs are shown one by one, those that are not faithful first and then the most "
-        "wrong; all count in the tables and figures. 'gmd26-md verdict RUN MOLECULE' tells of the others."
+        f"{len(chosen)} of {n_runs} runs are shown one by one, of each molecule those that failed first and then the "
+        "most wrong; all count in the tables and figures. 'gmd26-md verdict RUN MOLECULE' tells of the others."
     )
     return TaskPage(
         content=task,
@@ -84,7 +128,7 @@ def _task(
         rows=rows,
         matrix=tables.matrix(task),
         predictors=predictors(task),
-        figures=_figures(task, sections, sources),
+        figures=_ordered([*_figures(task, sections, sources), *distance.figures(task, distances)]),
         protocols=tables.protocol_tables(task),
         sections=sections,
         left_out=left if len(chosen) < n_runs else "",
@@ -105,13 +149,13 @@ def _figures(task: TaskContent, sections: Sequence[Section], sources: Sources) -
     runs = parity.figure(task, forces, "On frames of the model's own runs that the reference labelled")
     found = figures_runs.figures(task) + figures_errors.figures(task) + figures_other.figures(task)
     found += figures_static.figures(task, sources)
-    return _ordered([*found, *([] if runs.empty else [runs])])
+    return [*found, *([] if runs.empty else [runs])]
 
 
 _ORDER = (
     "survival", "force-error-along", "drift", "static-against-dynamic", "static-parity", "force-parity",
     "direction-and-length", "torsion-barriers", "by-chain-length", "by-bonds-from-group", "by-bonds-static",
-    "by-element", "distributions",
+    "by-element", "error-against-distance", "distributions",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from gmd26_md.errors import UserError
-from gmd26_md.page import figures_errors, figures_runs, limits, paper
+from gmd26_md.page import distance, figures_errors, figures_runs, limits, paper
 from gmd26_md.page.content import contents
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers, plain
 from gmd26_md.page.sources import Sources
@@ -77,6 +77,28 @@ def test_models_and_verdicts_can_be_told_apart_without_colour():
     assert len(looks) == limits.MAX_MODELS_IN_FIGURE
     assert tuple(VERDICT_STYLES) == VERDICTS
     assert len({v.letter for v in VERDICT_STYLES.values()}) == len({v.pattern for v in VERDICT_STYLES.values()}) == 9
+
+
+def test_error_against_distance_is_read_from_what_the_command_printed(tmp_path):
+    task = task_of(run_of("ethanedioic acid", "faithful"))
+    molecule = {
+        "molecule": "ethanedioic acid",
+        "split": "ood",
+        "force_mae_eV_per_A": 0.2,
+        "soap mahalanobis": "Infinity",
+    }
+    near = {"molecule": "another", "split": "ood", "force_mae_eV_per_A": 0.1, "soap mahalanobis": 1.5}
+    model = {"model_sha256": "painn-hash", "by_molecule": [molecule, near]}
+    path = tmp_path / "distance.json"
+    path.write_text(json.dumps({"task": "duplication", "models": [model]}))
+    (figure,) = distance.figures(task, distance.read_distances([path]))
+    (panel,) = figure.panels
+    (series,) = panel.series
+    assert (series.x, series.y, series.links) == ((None, 1.5), (0.2, 0.1), ("molecule-0-0", ""))
+    assert distance.figures(task, {}) == []
+    path.write_text("[]")
+    with pytest.raises(UserError, match="is not what 'gmd26-md distance errors --json' prints"):
+        distance.read_distances([path])
 
 
 AWKWARD = Figure(
