@@ -70,6 +70,11 @@ class Asked:
         """What to call the model in a message."""
         return self.model[0] if len(self.model) == 1 else f"a committee of {len(self.model)}"
 
+    @property
+    def short(self) -> str:
+        """The same without its folder and ending, beside a bar."""
+        return Path(self.called).name.removesuffix(".pt")
+
 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every command on a model has; the function gets them as one `Asked`, first."""

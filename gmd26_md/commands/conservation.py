@@ -64,7 +64,7 @@ def command(
     chosen["temperature_K"] = chosen.pop("temperature_k")
     chosen["difference_step_A"] = chosen.pop("difference_step_a")
     settings = Settings(**chosen, limits=limits)
-    with bar("conservation", silent=asked.quiet) as show:
+    with bar(f"conservation, {asked.short}", silent=asked.quiet) as show:
         question = ask(asked, n_frames=1, show=show, reference=reference)
         folder = open_folder(asked, question, "conservation", asdict(settings))
         evaluate.measure_conservation(question, folder, settings, show)

@@ -62,7 +62,7 @@ def command(
         if not asked.quiet:
             click.echo(words, err=True)
 
-    with bar("distributions", silent=asked.quiet) as show:
+    with bar(f"distributions, {asked.short}", silent=asked.quiet) as show:
         question = ask(asked, n_frames=None, show=show, reference=reference)
         level = evaluate.reference_of(question.subject, reference)
         folder = open_folder(asked, question, "distributions", asdict(settings) | {"reference": level})

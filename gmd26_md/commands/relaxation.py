@@ -48,7 +48,7 @@ def command(asked: Asked, reference: str | None, **changed: Any) -> None:
 
     named = {entry.name.lower(): entry.name for entry in fields(Settings)}  # click knows small letters only
     settings = Settings(**{named[name]: value for name, value in changed.items() if value not in (None, ())})
-    with bar("relaxation", silent=asked.quiet) as show:
+    with bar(f"relaxation, {asked.short}", silent=asked.quiet) as show:
         question = ask(
             asked, n_frames=None, show=show, reference=reference, n_labels=settings.n_labels, n_rests=settings.n_starts
         )

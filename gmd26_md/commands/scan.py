@@ -58,7 +58,7 @@ def command(asked: Asked, reference: str | None, **given: float | str) -> None:
     def n_labels(atoms: Atoms) -> int:
         return sum(len(scan.asked) for scan in scans_at(atoms.numbers, atoms.positions, settings))
 
-    with bar("scan", silent=asked.quiet) as show:
+    with bar(f"scan, {asked.short}", silent=asked.quiet) as show:
         question = ask(asked, n_frames=None, show=show, reference=reference, n_labels=n_labels)
         level = evaluate.reference_of(question.subject, reference)
         folder = open_folder(asked, question, "scan", asdict(settings) | {"reference": level})

@@ -66,7 +66,7 @@ def command(
         "true_energy_change_max_meV_per_atom": max_true_energy_change_mev_per_atom,
     }
     thresholds = replace(Thresholds(), **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-    with bar("stability", silent=asked.quiet) as show:
+    with bar(f"stability, {asked.short}", silent=asked.quiet) as show:
         n_labels = sum(v.n_seeds * v.n_label_frames for v in variants)
         question = ask(asked, n_frames=n_static_frames or None, show=show, reference=reference, n_labels=n_labels)
         level = evaluate.reference_of(question.subject, reference)

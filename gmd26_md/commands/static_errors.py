@@ -38,7 +38,7 @@ def command(asked: Asked, n_frames: int, by: tuple[str, ...]) -> None:
     shown = chosen(by) or SHORT
     if asked.molecules is not None:
         raise UserError("static errors need reference frames; use --task, and --frames for your own folder of them.")
-    with bar("static errors", silent=asked.quiet) as show:
+    with bar(f"static errors, {asked.short}", silent=asked.quiet) as show:
         question = ask(asked, n_frames=n_frames or None, show=show, compute_minima=False)
         if all(case.frames is None for case in question.cases):
             raise UserError(

@@ -23,6 +23,7 @@ from gmd26_md.dynamics.state import Moving, Track, entered, laid_out
 from gmd26_md.dynamics.step import Rules, advance
 from gmd26_md.dynamics.waiting import WaitingLine
 from gmd26_md.dynamics.watch import Watch
+from gmd26_md.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ class Loop:
         self.n_finished = 0
         self.has_moved = False
         self.began = self.saved = time.monotonic()
-        self.reported = (0.0, 0)
+        self.reported_s, self.n_steps_made, self.pace = 0.0, 0, Pace()
+        self.pace.at(0.0, 0)
         self.total = sum(t.n_steps for t in self.tracks.values())
         capacity = min(provider.capacity(), options.max_cost) if systems else 0.0
         self.line: WaitingLine[Track] = WaitingLine([], capacity)
@@ -116,7 +118,6 @@ class Loop:
         for track in fresh:
             track.cost = self.provider.cost(track.system.numbers, track.system.positions)
         self.line.back([(t, t.cost) for t in [*parked, *fresh]])
-        self.reported = (0.0, self._steps_done())  # for the pace
 
     def _admit(self) -> None:
         """Fill the places that are free."""
@@ -196,6 +197,7 @@ class Loop:
             self._halve()
             return
         note(moved, trace, watch, n_steps)
+        self.n_steps_made += n_steps * len(moving.tracks)
         _share_out(moving, time.perf_counter() - began)
         late = self.options.deadline is not None and time.monotonic() > self.options.deadline
         self.moving = look(moved, late=late, on_frame=self.options.on_frame)
@@ -242,15 +244,24 @@ class Loop:
     def _tick(self, n_steps: int) -> None:
         """Report about once a second; `n_steps` of the present stretch are done."""
         now = time.monotonic() - self.began
-        since, before = self.reported
-        if self.options.on_progress is None or now - since < 1.0:
+        if self.options.on_progress is None or now - self.reported_s < 1.0:
             return
-        done = self._steps_done() + n_steps * len(self.moving.tracks)
-        pace = (done - before) / max(now - since, 1e-9)
-        self.reported = (now, done)
-        n_moving = len(self.moving.tracks)
-        n = len(self.tracks)
-        self.options.on_progress(Progress(done, self.total, n_moving, self.n_finished, n, now, pace))
+        self.reported_s = now
+        tracks = self.moving.tracks
+        more = n_steps * len(tracks)
+        self.options.on_progress(
+            Progress(
+                n_steps_done=self._steps_done() + more,
+                n_steps=self.total,
+                n_moving=len(tracks),
+                n_finished=self.n_finished,
+                n_systems=len(self.tracks),
+                seconds=now,
+                steps_per_s=self.pace.at(now, self.n_steps_made + more),
+                n_stopped=sum(t.finished and t.stopped not in (None, "censored") for t in self.tracks.values()),
+                n_failing=sum(bool(t.noticed) for t in tracks),
+            )
+        )
 
 
 def _noise(moving: Moving, n_steps: int) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gmd26_md.dynamics.state import Noticed, Observed, Track
+from gmd26_md.pace import left_words
 from gmd26_md.trajectory import Trajectory
 
 
@@ -50,9 +51,20 @@ class Run:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a call is: steps of all molecules done and to do, systems that move and that are done, and the pace.
+    """How far a call is.
 
-    `steps_per_s` are molecule-steps a second of late. What a failed system did not do counts as done.
+    Attributes
+    ----------
+    n_steps_done, n_steps
+        Of all molecules. What a system that failed will not do counts as done.
+    n_moving, n_finished, n_systems
+        Those in the batch, those at their end, and all: the rest waits for a place.
+    seconds
+        Since the call began.
+    steps_per_s
+        Molecule-steps made a second, over the last half minute.
+    n_stopped, n_failing
+        Finished ones that exploded, or failed in another way; moving ones of which a check has been violated.
     """
 
     n_steps_done: int
@@ -62,6 +74,21 @@ class Progress:
     n_systems: int
     seconds: float
     steps_per_s: float
+    n_stopped: int = 0
+    n_failing: int = 0
+
+    @property
+    def words(self) -> str:
+        """The same for people: who is alive and who is not, the pace, and the time left."""
+        failing = f" ({self.n_failing} of them failing)" if self.n_failing else ""
+        stopped = f" ({self.n_stopped} died)" if self.n_stopped else ""
+        n_waiting = self.n_systems - self.n_moving - self.n_finished
+        waiting = f", {n_waiting} wait" if n_waiting else ""
+        left = left_words(self.n_steps - self.n_steps_done, self.steps_per_s)
+        return (
+            f"{self.n_moving} of {self.n_systems} runs move{failing}, {self.n_finished} done{stopped}{waiting}, "
+            f"{self.steps_per_s:,.0f} molecule-steps/s{left}"
+        )
 
 
 def run_of(track: Track) -> Run:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gmd26_md.dynamics.forces import ForceProvider
-from gmd26_md.evaluate.common import Show, part, quiet, refused
+from gmd26_md.evaluate.common import Show, judgements, part, quiet, refused
 from gmd26_md.protocols import conservation
 from gmd26_md.protocols.cases import Case
 from gmd26_md.protocols.subject import Subject, open_subject
@@ -42,7 +42,9 @@ def measure_conservation(
     size = _at_once(question.subject)
     groups = [runnable[i : i + size] for i in range(0, len(runnable), size)]
     for index, group in enumerate(groups):
-        _examine_together(question, folder, settings, asked, group, other, part(show, index, len(groups)))
+        so_far = judgements(folder.records(), "conservation")
+        told = part(show, index, len(groups), so_far)
+        _examine_together(question, folder, settings, asked, group, other, told)
 
 
 def _at_once(subject: Subject) -> int:

@@ -125,7 +125,7 @@ class _Distributions:
             folder=self.folder.work_path,
             on_progress=lambda p: show(
                 p.n_steps_done / p.n_steps,
-                f"the model: {p.n_moving} of {p.n_systems} runs move, {p.steps_per_s:.0f} molecule-steps/s",
+                f"the model: {p.words}",
             ),
         )
         for run in runs:

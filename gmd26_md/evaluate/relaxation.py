@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from gmd26_md.dynamics.relax import Relaxation
-from gmd26_md.evaluate.common import Show, part, quiet, refused
+from gmd26_md.evaluate.common import Show, judgements, part, quiet, refused
 from gmd26_md.observables.verdict import Evidence
 from gmd26_md.protocols import relaxation
 from gmd26_md.protocols.cases import Case
@@ -46,7 +46,8 @@ def measure_relaxation(
             folder.add(refused(question, case, "relaxation", settings.of_start(kind, reference), seed, start))
     groups = [runnable[i : i + _RELAX_AT_ONCE] for i in range(0, len(runnable), _RELAX_AT_ONCE)]
     for index, group in enumerate(groups):
-        _relax_together(question, folder, settings, reference, group, part(show, index, len(groups)))
+        so_far = judgements(folder.records(), "relaxation")
+        _relax_together(question, folder, settings, reference, group, part(show, index, len(groups), so_far))
 
 
 def _start(
@@ -77,7 +78,10 @@ def _relax_together(
         question.subject.provider,
         starts,
         settings,
-        on_progress=lambda n, left: show(0.5 * n / settings.max_steps, f"relaxing: {left} still move"),
+        on_progress=lambda n, left: show(
+            0.5 * n / settings.max_steps,
+            f"relaxing: {left} of {len(starts)} still move, step {n} of {settings.max_steps} at most",
+        ),
     )
     views = relaxation.ask_reference(
         found,

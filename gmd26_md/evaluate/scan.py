@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gmd26_md.evaluate.common import Show, part, quiet, refused
+from gmd26_md.evaluate.common import Show, judgements, part, quiet, refused
 from gmd26_md.files import write_text_whole
 from gmd26_md.observables.scans import bond_words
 from gmd26_md.protocols import scan, scan_analysis
@@ -46,7 +46,8 @@ def measure_scan(question: Question, folder: RunFolder, settings: Settings, refe
                 folder.add(refused(question, case, "scan", asked[kind], 0, refusal))
     groups = [runnable[i : i + _SCAN_AT_ONCE] for i in range(0, len(runnable), _SCAN_AT_ONCE)]
     for index, group in enumerate(groups):
-        _scan_together(question, folder, settings, asked, group, part(show, index, len(groups)))
+        so_far = judgements(folder.records(), "scan")
+        _scan_together(question, folder, settings, asked, group, part(show, index, len(groups), so_far))
 
 
 def _scan_together(

@@ -10,6 +10,7 @@ from typing import Any
 
 from gmd26_md.dynamics.engine import Progress, Run
 from gmd26_md.evaluate.common import Show, quiet, refused
+from gmd26_md.evaluate.standing import Standing
 from gmd26_md.observables.verdict import Evidence, Thresholds, judge
 from gmd26_md.protocols import stability, stability_analysis
 from gmd26_md.protocols.stability import Order, Settings
@@ -51,7 +52,16 @@ def measure_stability(
     if not todo:
         return
     n_expected = sum(order.settings.n_label_frames for order in todo.values())
+    standing = Standing.of([order.case.name for order in todo.values()], folder.records())
     with LabelsBeside(job.reference, n_expected=n_expected) as labels:
+
+        def tell() -> None:
+            show(standing.fraction, standing.words(labels.n_done, labels.n_submitted))
+
+        def moved(progress: Progress) -> None:
+            standing.told(progress)
+            tell()
+
         runs = stability.run(
             question.subject.provider,
             list(todo.values()),
@@ -59,22 +69,11 @@ def measure_stability(
             deadline=deadline,
             folder=folder.work_path,
             on_label_frame=labels.submit,
-            on_progress=lambda p: show(*_moving(p, labels)),
+            on_progress=moved,
         )
-        for n_recorded, run in enumerate(runs, start=1):
-            show(n_recorded / len(todo), f"labelling and judging: {n_recorded} of {len(todo)} runs")
-            job.record(todo[run.key], run, labels)
-
-
-def _moving(progress: Progress, labels: LabelsBeside) -> tuple[float, str]:
-    """Return the fraction done, and how the dynamics are getting on."""
-    p = progress
-    words = (
-        f"dynamics: {p.n_moving} of {p.n_systems} runs move, {p.n_finished} done, {p.steps_per_s:.0f} molecule-steps/s"
-    )
-    if labels.n_submitted:
-        words += f", {labels.n_done} of {labels.n_submitted} labels"
-    return p.n_steps_done / p.n_steps, words
+        for run in runs:
+            standing.judged(job.record(todo[run.key], run, labels))
+            tell()
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,8 @@ class _Stability:
         """What labels the runs."""
         return self.variants[0].reference or self.question.subject.level_of_theory
 
-    def record(self, order: Order, run: Run, labels: LabelsBeside) -> None:
-        """Take the labels of a run that has ended, judge it, and write its files and then its record."""
+    def record(self, order: Order, run: Run, labels: LabelsBeside) -> Record:
+        """Take the labels of a run that has ended, judge it, and write its files and then its record; return that."""
         began = time.monotonic()
         chosen = stability.frames_to_label(run, order.settings)
         frames, answer = stability.proper(run), None
@@ -127,7 +126,9 @@ class _Stability:
             "n_reference_calls": 0 if answer is None else len(answer.energies),
             "n_systems_in_batch": run.n_together,
         }
-        self.folder.add(replace(self._record(order, run, answer), cost=cost))
+        record = replace(self._record(order, run, answer), cost=cost)
+        self.folder.add(record)
+        return record
 
     def _record(self, order: Order, run: Run, labels: Labels | None) -> Record:
         """Judge one run, and write its trajectory, its labelled frames and its last ones, where it has them."""

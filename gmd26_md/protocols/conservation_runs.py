@@ -58,7 +58,9 @@ def run(
     def stretch(index: int, words: str) -> Callable[[Progress], None]:
         width = done[index + 1] - done[index]
         on_progress(float(done[index]), words)  # the engine itself speaks up after a second
-        return lambda p: on_progress(float(done[index] + width * p.n_steps_done / max(p.n_steps, 1)), words)
+        return lambda p: on_progress(
+            float(done[index] + width * p.n_steps_done / max(p.n_steps, 1)), f"{words}: {p.words}"
+        )
 
     thermal = integrate(
         provider, [_cold(c, settings) for c in cases], [_warming(settings)], on_progress=stretch(0, "thermalising")
