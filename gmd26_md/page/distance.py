@@ -50,7 +50,7 @@ def figures(task: TaskContent, distances: dict[tuple[str, str], list[dict[str, A
             if (s := _series(task, model, split, distances.get((task.name, model.sha), []), key)) is not None
         ]
         if series:
-            x = Axis("distance from the training set, of its held-out median", log=True)
+            x = Axis("distance (held-out training frames: 1)", log=True)
             panels.append(Panel(words, x, Axis("static force MAE, eV/Å", log=True), tuple(series)))
     figure = Figure(
         f"{task.name}-error-against-distance",

@@ -83,7 +83,7 @@ def draw(figure: Figure, path: Path) -> Path:
         if figure.stacked:
             for ax in axes[: n - 1]:
                 ax.set_xlabel("")
-        _legend(sheet, list(axes[:n]))
+        _legend(sheet, figure)
         kind = path.suffix[1:]
         dateless: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
         with written_whole(path) as aside:
@@ -93,8 +93,6 @@ def draw(figure: Figure, path: Path) -> Path:
 
 def _panel(ax: Any, panel: Panel) -> None:
     ax.set_title(_plain(panel.title), loc="left", fontsize=8, fontweight="bold")
-    for axis, way in ((panel.x, "x"), (panel.y, "y")):
-        _axis(ax, axis, way)
     for series in panel.series:
         _series(ax, series)
     for value, words in panel.limits:
@@ -104,12 +102,14 @@ def _panel(ax: Any, panel: Panel) -> None:
         )
     if panel.diagonal:
         _diagonal(ax, panel)
+    for axis, way in ((panel.x, "x"), (panel.y, "y")):  # last: limits that are set before the data stop its scaling
+        _axis(ax, axis, way)
 
 
 def _axis(ax: Any, axis: Axis, way: str) -> None:
     getattr(ax, f"set_{way}label")(_plain(axis.title))
     if axis.log:
-        getattr(ax, f"set_{way}scale")("log")
+        _logarithmic(ax, way)
     if axis.low is not None or axis.high is not None:
         getattr(ax, f"set_{way}lim")(axis.low, axis.high)
     if axis.ticks:
@@ -117,6 +117,19 @@ def _axis(ax: Any, axis: Axis, way: str) -> None:
         getattr(ax, f"set_{way}ticks")(
             [at for at, _ in axis.ticks], labels, rotation=20 if len(labels) > 2 else 0, ha="center"
         )
+
+
+def _logarithmic(ax: Any, way: str) -> None:
+    """Scale an axis; within two and a half decades it says 1, 2 and 5 in plain digits."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    getattr(ax, f"set_{way}scale")("log")
+    low, high = getattr(ax, f"get_{way}lim")()
+    axis = getattr(ax, f"{way}axis")
+    axis.set_minor_formatter(NullFormatter())
+    if 1e-4 < low < high < 1e5 and high / low < 400.0:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _series(ax: Any, series: Series) -> None:
@@ -156,13 +169,26 @@ def _diagonal(ax: Any, panel: Panel) -> None:
         ax.plot(ends, ends, color="#888888", linewidth=0.7, linestyle=_DASHES["dot"], zorder=1)
 
 
-def _legend(sheet: Any, axes: Sequence[Any]) -> None:
+def _legend(sheet: Any, figure: Figure) -> None:
+    """Draw a legend of the models, and of ID and OOD where a panel has both."""
+    from matplotlib.lines import Line2D
+
     entries: dict[str, Any] = {}
-    for ax in axes:
-        handles, labels = ax.get_legend_handles_labels()
-        entries |= {label: handle for handle, label in zip(handles, labels, strict=True) if label not in entries}
-    if entries:
-        sheet.legend(entries.values(), entries.keys(), loc="outside upper left", ncols=min(len(entries), 4), fontsize=7)
+    every = [s for panel in figure.panels for s in panel.series]
+    both = any(s.look.open for s in every)
+    for s in every:
+        line: Any = "none" if s.form == "points" else "-" if both else _DASHES[s.look.dash]
+        marker = "none" if s.form == "lines" else _MARKERS[s.look.marker]
+        if _plain(s.name) not in entries:
+            entries[_plain(s.name)] = Line2D([], [], color=s.look.colour, linestyle=line, marker=marker, markersize=4)
+    if both:
+        lines: list[Any] = ["none", "none"] if all(s.form == "points" for s in every) else ["-", _DASHES["dash"]]
+        for name, line, fill in zip(("ID", "OOD"), lines, ("#555555", "white"), strict=True):
+            entries[name] = Line2D([], [], color="#555555", linestyle=line, marker="o", markersize=4, mfc=fill)
+    n_columns = min(len(entries), 4 if len(figure.panels) == 1 or figure.stacked else 8)
+    sheet.legend(
+        entries.values(), entries.keys(), loc="outside upper left", ncols=n_columns, fontsize=6.5, columnspacing=1.0
+    )
 
 
 def _plain(text: str) -> str:
