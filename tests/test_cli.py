@@ -66,7 +66,8 @@ def test_a_stability_run_prints_one_plain_table_when_piped(cli, short_run, tmp_p
         assert words in out
     assert out.endswith(f"everything is in {tmp_path / 'run'}\n")
     files = {p.name for p in (tmp_path / "run").iterdir()}
-    assert files == {"run.json", "records.jsonl", "summary.json", "table.txt", "trajectories", "labels", "static"}
+    folders = {"trajectories", "labels", "static", "static-forces"}
+    assert files == {"run.json", "records.jsonl", "summary.json", "table.txt", *folders}
     assert ESCAPE not in (tmp_path / "run" / "table.txt").read_text(encoding="utf-8")
 
 
