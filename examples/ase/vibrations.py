@@ -11,11 +11,12 @@ from gmd26_md import load_calculator, molecules
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--model", default="checkpoints/deepset-moe-duplication.pt")
 parser.add_argument("--molecule", default="acetic acid")
+parser.add_argument("--fmax", type=float, default=0.001, help="eV/Å")
 given = parser.parse_args()
 
 atoms = molecules.get(given.molecule).atoms()
 atoms.calc = load_calculator(given.model, device="cpu")
-BFGS(atoms, logfile=None).run(fmax=0.001, steps=500)
+BFGS(atoms, logfile=None).run(fmax=given.fmax, steps=500)
 
 with tempfile.TemporaryDirectory() as folder:  # ASE keeps a file a displacement and would find them again
     vibrations = Vibrations(atoms, delta=0.005, name=folder)
