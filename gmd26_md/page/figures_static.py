@@ -32,7 +32,7 @@ def figures(task: TaskContent, sources: Sources) -> list[Figure]:
     for sha, parts in measured.items():
         for part in parts:
             forces.setdefault((sha, part.split), []).append(_components(part))
-    made = [parity.figure(task, forces, "On reference frames", "static-parity")]
+    made = [parity.figure(task, forces, "on reference frames", "static-parity")]
     tables = {sha: break_down(parts, tuple(_WORDS)) for sha, parts in measured.items()}
     made += [_by(task, models, tables, name, left_out) for name in _WORDS]
     return [figure for figure in made if not figure.empty]

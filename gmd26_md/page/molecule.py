@@ -154,7 +154,7 @@ def _drawing(model: Model, records: Sequence[Record], skeleton: structure.Skelet
     runs = [r for r in records if r.protocol == "stability"]
     lists = [e for r in runs if (e := r.evidence.get("force_mae_by_atom_eV_per_A")) and len(e) == len(skeleton.symbols)]
     broken: tuple[int, ...] = ()
-    for record in runs:
+    for record in sorted(runs, key=severity):  # as the 3D view begins with the worst run
         where = record.evidence.get("where")
         if where and record.verdict != "faithful" and not broken:
             broken = tuple(int(i) for i in where.get("atoms") or ())

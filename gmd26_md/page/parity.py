@@ -17,8 +17,8 @@ Forces = dict[tuple[str, str], list[Any]]
 """By model hash and split, arrays (n, 2) of the model's and the reference's components, eV/Å."""
 
 
-def figure(task: TaskContent, forces: Forces, source: str, name: str = "force-parity") -> Figure:
-    """Return the parity of forces; `source` says on which frames."""
+def figure(task: TaskContent, forces: Forces, where: str, name: str = "force-parity") -> Figure:
+    """Return the parity of forces; `where` says on which frames, as "on reference frames"."""
     models, left_out = shown_models(task)
     panels = []
     for model in models:
@@ -36,8 +36,8 @@ def figure(task: TaskContent, forces: Forces, source: str, name: str = "force-pa
             panels.append(Panel(model.label, x, y, tuple(series), diagonal=True))
     return Figure(
         f"{task.name}-{name}",
-        "Parity of the forces",
-        f"{source}. A point a force component, drawn at random and up to {MAX_POINTS} a model and split; filled ID, "
+        f"Parity of the forces {where}",
+        f"A point a force component, drawn at random and up to {MAX_POINTS} a model and split; filled ID, "
         f"open OOD.{left_out}",
         tuple(panels),
     )

@@ -146,7 +146,7 @@ def _figures(task: TaskContent, sections: Sequence[Section], sources: Sources) -
     for part in sections:
         for key, arrays in part.forces.items():
             forces.setdefault(key, []).extend(arrays)
-    runs = parity.figure(task, forces, "On frames of the model's own runs that the reference labelled")
+    runs = parity.figure(task, forces, "on labelled frames of the runs")
     found = figures_runs.figures(task) + figures_errors.figures(task) + figures_other.figures(task)
     found += figures_static.figures(task, sources)
     return [*found, *([] if runs.empty else [runs])]

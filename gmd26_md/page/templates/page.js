@@ -88,7 +88,7 @@ function laidOut(figure, width) {
   const n = figure.panels.length;
   const columns = figure.stacked ? 1 : width < 620 ? 1 : n > 4 ? 3 : Math.min(n, Math.max(1, Math.floor(width / 240)));
   const rows = Math.ceil(n / columns);
-  const each = figure.stacked ? 128 : n === 1 ? 330 : 270;
+  const each = figure.stacked ? 134 : n === 1 ? 330 : 270;
   const gap = figure.stacked ? 16 : 74, side = 76, titled = figure.panels.some((p) => p.title);
   const height = rows * each + (rows - 1) * gap + 62 + (titled ? 22 : 8);
   const inner = { w: width - 66 - 12, h: height - 62 - (titled ? 22 : 8) };
@@ -104,6 +104,7 @@ function laidOut(figure, width) {
     const x = axisOf(panel.x, xs), y = axisOf(panel.y, ys);
     Object.assign(x, { domain: [x0, x0 + w / inner.w], anchor: "y" + k });
     Object.assign(y, { domain: [Math.max(y1 - h / inner.h, 0), y1], anchor: "x" + k });
+    if (figure.stacked) y.title.text = y.title.text.replace(", ", ",<br>");
     if (figure.stacked && i < n - 1) Object.assign(x, { title: { text: "" }, showticklabels: false });
     if (figure.stacked && i > 0) x.matches = "x";
     layout["xaxis" + (k > 1 ? k : "")] = x;
