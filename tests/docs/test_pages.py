@@ -15,7 +15,7 @@ from gmd26_md import cli as command_line
 
 ROOT = Path(__file__).parents[2]
 MOST_NOT_RUN = 98
-"""Commands that the pages mark as not run, beside those of docs/results. Whoever adds one has to say so here as well."""
+"""Commands that the pages mark as not run, but for those of docs/results. Whoever adds one has to say so here too."""
 NEW_COMMANDS = {"turning"}  # of worked examples: there only in the copy that test_worked_examples.py makes
 NEW_FAMILIES = {"pair-net"}
 

@@ -29,7 +29,7 @@ class PairNet(nn.Module):
 
     def __init__(self, cutoff: float, n_radial: int, width: int, elements: tuple[int, ...]) -> None:
         super().__init__()
-        self.cutoff = cutoff
+        self.cutoff, self.n_elements = cutoff, len(elements)
         index = torch.full((119,), -1, dtype=torch.int64)
         index[list(elements)] = torch.arange(len(elements))
         self.register_buffer("element_index", index, persistent=False)
@@ -48,16 +48,12 @@ class PairNet(nn.Module):
         centre, neighbour = batch.pairs
         distance = torch.linalg.vector_norm(batch.pair_vectors(), dim=1)[:, None]  # (n_pairs, 1)
         waves = torch.sin(distance * self.frequencies) / distance  # (n_pairs, n_radial)
-        kinds = nn.functional.one_hot(self.element_index[batch.numbers], self._n_elements).to(waves.dtype)
+        kinds = nn.functional.one_hot(self.element_index[batch.numbers], self.n_elements).to(waves.dtype)
         # One order for both directions, or i, j and j, i would be two different pairs.
         both = torch.cat([kinds[centre] + kinds[neighbour], (kinds[centre] - kinds[neighbour]).abs()], dim=1)
         smooth = 0.5 * (1 + torch.cos(torch.pi * distance / self.cutoff))  # 0 at the cutoff, with no slope
         energy = 0.5 * (smooth**2 * self.layers(torch.cat([waves, both], dim=1)))[:, 0]
         return energy.new_zeros(len(batch.numbers)).index_add(0, centre, energy)
-
-    @property
-    def _n_elements(self) -> int:
-        return (int(self.layers[0].in_features) - len(self.frequencies)) // 2
 
 
 def network(hyperparameters: Mapping[str, Any], elements: tuple[int, ...]) -> nn.Module:
