@@ -31,6 +31,8 @@ COMMANDS = {
     "explain": "explain",
     "distance": "distance",
     "table": "table",
+    "summary": "summary",
+    "leaderboard": "leaderboard",
     "report": "report",
     "records": "records",
     "replay": "replay",

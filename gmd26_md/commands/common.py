@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gmd26_md.commands.forms import colour, format_option, width
+
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -40,6 +42,7 @@ _OPTIONS = (
     click.option("--dtype", default="float64", show_default=True, help="float64 or float32."),
     click.option("--engine", default="auto", show_default=True, help="auto, batched or ase."),
     click.option("--skip-unsupported", is_flag=True, help="Record molecules with unknown elements as unsupported."),
+    format_option("csv has every number"),
     click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
     click.option("--quiet", is_flag=True, help="Print nothing but errors."),
 )
@@ -64,6 +67,7 @@ class Asked:
     model_args: tuple[str, ...] = ()
     trust_pickle: bool = False
     level_of_theory: str | None = None
+    form: str = "text"
 
     @property
     def called(self) -> str:
@@ -329,10 +333,9 @@ def open_folder(asked: Asked, question: Question, protocol: str, settings: dict[
 
 def finish(asked: Asked, question: Question, folder: RunFolder) -> dict[str, Any]:
     """Write summary and table, print one of them, and return the summary."""
-    from rich.console import Console
-
     from gmd26_md import strict_json
     from gmd26_md.report.summary import summarise
+    from gmd26_md.report.summary_forms import summaries_written
     from gmd26_md.report.tables import render
 
     about = {"level_of_theory": question.subject.level_of_theory, "training": dict(question.subject.training)}
@@ -341,9 +344,9 @@ def finish(asked: Asked, question: Question, folder: RunFolder) -> dict[str, Any
     if asked.as_json:
         click.echo(strict_json.dumps(summary))
     elif not asked.quiet:
-        console = Console()
-        click.echo(render(summary, width=max(console.width, 80), colour=console.is_terminal))
-        click.echo(f"everything is in {folder.path}")
+        click.echo(summaries_written([summary], asked.form, width=width(), colour=colour()))
+        if asked.form == "text":
+            click.echo(f"everything is in {folder.path}")
     return summary
 
 

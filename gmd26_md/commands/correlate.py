@@ -30,7 +30,7 @@ def command(runs: tuple[Path, ...], split: str, top: int, form: str, as_json: bo
     splits = ("all", "id", "ood")
     if split not in splits:
         raise unknown_name("split", split, splits)
-    records, static = _read(runs)
+    records, static = read_runs(runs)
     found = static_beside_dynamic(records, static, split=split)
     if as_json:
         click.echo(strict_json.dumps(found))
@@ -39,7 +39,7 @@ def command(runs: tuple[Path, ...], split: str, top: int, form: str, as_json: bo
         click.echo(_text(task, form, top), nl=False)
 
 
-def _read(runs: tuple[Path, ...]) -> tuple[list[Any], dict[str, dict[str, Any]]]:
+def read_runs(runs: tuple[Path, ...]) -> tuple[list[Any], dict[str, dict[str, Any]]]:
     """Return the records of all folders, and static errors by frame by model and molecule; the first given count."""
     from gmd26_md.errors import UserError
     from gmd26_md.run_folder import RunFolder

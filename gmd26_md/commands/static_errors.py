@@ -9,6 +9,7 @@ import click
 
 from gmd26_md.commands.breakdown import SHORT, chosen, measured_in
 from gmd26_md.commands.common import Asked, ask, finish, model_options, open_folder
+from gmd26_md.commands.forms import colour, width
 from gmd26_md.commands.numbers import COUNT
 
 if TYPE_CHECKING:
@@ -52,11 +53,10 @@ def command(asked: Asked, n_frames: int, by: tuple[str, ...]) -> None:
 
 def _finish(asked: Asked, question: Question, folder: RunFolder, shown: tuple[str, ...]) -> None:
     """Write summary and table with the breakdown, and print one of them."""
-    from rich.console import Console
-
     from gmd26_md import strict_json
     from gmd26_md.report.static_breakdown import DIMENSIONS, SUMMARISED, break_down, by_split
-    from gmd26_md.report.static_breakdown_table import render_breakdown
+    from gmd26_md.report.static_breakdown_table import breakdown_written, comma_separated, render_breakdown
+    from gmd26_md.report.summary_forms import summaries_written
     from gmd26_md.report.tables import render
 
     summary = finish(replace(asked, as_json=False, quiet=True), question, folder)
@@ -68,8 +68,11 @@ def _finish(asked: Asked, question: Question, folder: RunFolder, shown: tuple[st
     if asked.as_json:
         click.echo(strict_json.dumps(summary))
     elif not asked.quiet:
-        console = Console()
-        width, colour = max(console.width, 80), console.is_terminal
-        click.echo(render(summary, width=width, colour=colour))
-        click.echo(render_breakdown(found, shown, width=width, colour=colour))
-        click.echo(f"everything is in {folder.path}")
+        click.echo(summaries_written([summary], asked.form, width=width(), colour=colour()))
+        if asked.form == "text":
+            click.echo(render_breakdown(found, shown, width=width(), colour=colour()))
+            click.echo(f"everything is in {folder.path}")
+        elif asked.form == "csv":
+            click.echo(comma_separated([(summary["model"], found)], shown), nl=False)
+        else:
+            click.echo(breakdown_written(found, shown, asked.form), nl=False)

@@ -27,19 +27,19 @@ def written(rows: Rows, form: str, *, width: int | None = None, n_keys: int = 1)
         Of text, in characters: a table that is wider is cut into several below each other, the later ones with the
         rows that have something in them. None: one line a row, however long.
     n_keys
-        How many columns say what a row is; each of the several tables begins with them.
+        How many columns say what a row is: they stand to the left, and each of several tables begins with them.
     """
     if form == "csv":
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows(rows)
         return out.getvalue()
     if form == "latex":
-        return latex.tabular(rows)
+        return latex.tabular(rows, n_keys)
     if form == "markdown":
         lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-        rule = "|" + "|".join([" --- "] + [" ---: "] * (len(rows[0]) - 1)) + "|"
+        rule = "|" + "|".join([" --- "] * n_keys + [" ---: "] * (len(rows[0]) - n_keys)) + "|"
         return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
-    return _text(rows) if width is None else _within(rows, width, n_keys)
+    return _text(rows, n_keys) if width is None else _within(rows, width, n_keys)
 
 
 def said(paragraphs: Iterable[str], form: str, *, width: int | None = None) -> str:
@@ -63,19 +63,21 @@ def put_together(parts: Iterable[str]) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _text(rows: Rows) -> str:
-    """Return a line a row, the first column to the left and the others to the right."""
+def _text(rows: Rows, n_keys: int) -> str:
+    """Return a line a row, the first columns to the left and the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     padded = [
-        [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)] for row in rows
+        [c.ljust(w) if i < n_keys else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        for row in rows
     ]
     return "\n".join(_BETWEEN.join(row).rstrip() for row in padded) + "\n"
 
 
 def _within(rows: Rows, width: int, n_keys: int) -> str:
     """Return text no wider than asked, where cells allow it: headings in several lines, columns in several tables."""
-    if max(map(len, _text(rows).splitlines())) <= width:
-        return _text(rows)
+    plain = _text(rows, n_keys)
+    if max(map(len, plain.splitlines())) <= width:
+        return plain
     most = [width // (n_keys + 2) if i < n_keys else max(width // 2, _NARROWEST) for i in range(len(rows[0]))]
     columns = [_Column.of([row[i] for row in rows], m, left=i < n_keys) for i, m in enumerate(most)]
     keys = columns[:n_keys]

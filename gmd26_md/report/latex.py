@@ -36,13 +36,17 @@ def cell(text: str) -> str:
     return escaped(text)
 
 
-def tabular(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table, its first row the heading, the first column to the left and the others to the right.
+def tabular(rows: Sequence[Sequence[str]], n_left: int = 1) -> str:
+    """Return a table, its first row the heading, the first columns to the left and the others to the right.
 
     Limit: it is as wide as its columns; a table too wide for a page is cut by choosing columns, or turned, by hand.
     """
     heading, *rest = rows
-    lines = [rf"\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}", r"\toprule", _line([escaped(c) for c in heading])]
+    lines = [
+        rf"\begin{{tabular}}{{{'l' * n_left}{'r' * (len(heading) - n_left)}}}",
+        r"\toprule",
+        _line([escaped(c) for c in heading]),
+    ]
     lines += [r"\midrule", *[_line([cell(c) for c in row]) for row in rest]]
     return "\n".join([NEEDS, *lines, r"\bottomrule", r"\end{tabular}", ""])
 

@@ -48,16 +48,17 @@ def render(summary: dict[str, Any], *, width: int = 110, colour: bool = False) -
     console = console_to(out, width, colour)
     console.print(f"{summary['model']} ({summary['family']}) on {summary['task']}, {summary['device']}")
     console.print(Text(summary["answer"], style="bold"))
-    console.print(_main_table(splits))
+    console.print(main_table(splits))
     failures = summary.get("failures", [])
     if failures:
-        console.print(_failure_table(failures))
-    for line in _notes(summary):
+        console.print(failure_table(failures))
+    for line in notes(summary):
         console.print(line)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _main_table(splits: dict[str, Any]) -> Table:
+def main_table(splits: dict[str, Any]) -> Table:
+    """Return static errors, stability and judgements, ID beside OOD."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", overflow="fold")
     for split, found in splits.items():
@@ -83,7 +84,7 @@ def _judged(table: Table, splits: dict[str, Any], heading: str) -> None:
     section(table, splits, "", lambda s: s["judged"].get(heading, {}).get("metrics"), rows)
 
 
-def _failure_table(failures: list[dict[str, Any]]) -> Table:
+def failure_table(failures: list[dict[str, Any]]) -> Table:
     """Return what is not as it should be: which molecule, when, and the number that decided."""
     table = Table(box=box.SIMPLE_HEAD, title="not as they should be", title_justify="left", pad_edge=False)
     several = len({f.get("condition") for f in failures} - {None}) > 1
@@ -107,22 +108,22 @@ def _why(failure: dict[str, Any]) -> str:
     return str(failure["reason"]).removeprefix(f"{failure['verdict']}: ")
 
 
-def _notes(summary: dict[str, Any]) -> list[str]:
+def notes(summary: dict[str, Any]) -> list[str]:
     """Return how to read the table."""
     splits = summary["splits"].values()
-    notes = ["± is the standard error of the mean: bootstrap over molecules first, frames or seeds second."]
+    found = ["± is the standard error of the mean: bootstrap over molecules first, frames or seeds second."]
     if any(s["stability"] for s in splits):
-        notes.append("Where all or none of the runs agree: the limit that so many molecules allow, 95 %, in brackets.")
+        found.append("Where all or none of the runs agree: the limit that so many molecules allow, 95 %, in brackets.")
     if any("static_errors" in s for s in splits):
-        notes.append("The energy offset is one constant a molecule: forces and dynamics do not feel it.")
+        found.append("The energy offset is one constant a molecule: forces and dynamics do not feel it.")
         if summary.get("composition"):
-            notes.append(summary["composition"]["words"])
-    notes += survival_notes(summary.get("log_rank", {}))
+            found.append(summary["composition"]["words"])
+    found += survival_notes(summary.get("log_rank", {}))
     for asked in summary.get("settings", {}).get("stability", {}).values():
-        notes.append(_run_words(asked))
+        found.append(_run_words(asked))
     occurring = {v for s in splits for part in s["stability"].values() for v in part["verdicts"]}
-    notes += [f"{v}: {_MEANINGS[v]}." for v in VERDICTS if v in occurring]
-    return notes
+    found += [f"{v}: {_MEANINGS[v]}." for v in VERDICTS if v in occurring]
+    return found
 
 
 def _run_words(asked: dict[str, Any]) -> str:
