@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from gmd26_md.page.content import TITLES, Model, TaskContent, kind_of
 from gmd26_md.records import Record
-from gmd26_md.report.lives import ALIVE
+from gmd26_md.report.lives import ALIVE, condition_of
+from gmd26_md.report.path_errors import PATH
 
 _WRONG = {
     "silent": "silently wrong on",
@@ -35,8 +36,6 @@ def answer(model: Model, task: TaskContent, condition: str) -> str:
 
 
 def _is_of(record: Record, condition: str) -> bool:
-    from gmd26_md.report.lives import condition_of
-
     return record.protocol == "stability" and condition_of(record.settings) == condition
 
 
@@ -56,8 +55,9 @@ def _split_words(runs: Sequence[Record], split: str) -> str:
         if any(r.verdict == verdict for r in runs)
     ]
     if not wrong:
-        true = "true on" if all(r.verdict == "faithful" for r in runs) else "judged on"
-        return f"{_listed(good)} and {true} {_all(len(names), kind)}"
+        if any(r.metrics.get(PATH) is None for r in runs):  # without labels a run is never found silent
+            return f"{_listed(good)}, but not compared with a reference everywhere: {_all(len(names), kind)}"
+        return f"{_listed(good)} and true on {_all(len(names), kind)}"
     many = f"of {len(names)} {kind}" if len(names) > 1 else ""
     told = [f"{words} {n} {many}" if i == 0 else f"{words} {n}" for i, (words, n) in enumerate(wrong)]
     if not many:

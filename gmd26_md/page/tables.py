@@ -112,8 +112,8 @@ def spread_words(spread: Spread, digits: int, factor: float = 1.0) -> tuple[str,
         return f"{value:.0f}", f"≥ {100 * spread['low']:.0f}" if value else f"≤ {100 * spread['high']:.0f}"
     if not math.isfinite(error):
         return f"{value:.{digits}f}", "± ?"
-    if factor == 1.0 and 0.0 < error < 10.0**-digits and digits > 0:
-        digits = min(-math.floor(math.log10(error)), 8)
+    if factor == 1.0 and 1e-9 * abs(value) < error < 10.0**-digits and digits > 0:
+        digits = min(-math.floor(math.log10(error)), digits + 4)
     return f"{value:.{digits}f}", f"± {error:.{digits}f}"
 
 

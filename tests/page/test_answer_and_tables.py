@@ -44,6 +44,13 @@ def test_a_drifting_run_takes_conserved_away():
     assert "conserved" not in said(run_of("ethanedioic acid", "drifting"), run_of("propanedioic acid", "faithful"))
 
 
+def test_a_run_without_labels_is_not_called_true():
+    words = said(run_of("ethanedioic acid", "faithful", metrics={"path_force_mae_eV_per_A": None}))
+    assert words == (
+        "Alive 100 %, conserved, but not compared with a reference everywhere: the one dicarboxylic acid tested."
+    )
+
+
 def test_a_model_that_was_not_run_is_told_by_its_static_errors():
     task = task_of(static_of("ethanoic acid"))
     assert static_answer(task.models[0]).startswith("No runs of its own to judge")
@@ -81,6 +88,7 @@ def test_every_number_has_its_spread_its_interval_and_the_way_to_its_molecules()
     [
         (0.0292, 0.0012, 4, 1.0, ("0.0292", "± 0.0012")),
         (0.00071, 0.00004, 3, 1.0, ("0.00071", "± 0.00004")),  # more digits, or the error would read as none
+        (0.1, 1e-17, 3, 1.0, ("0.100", "± 0.000")),  # the last bits of a mean are no error
         (1.0, 0.0, 0, 100.0, ("100", "≥ 78")),
         (math.nan, math.nan, 3, 1.0, ("not finite", "")),
         (0.5, math.nan, 2, 1.0, ("0.50", "± ?")),
