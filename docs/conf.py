@@ -1,7 +1,7 @@
 """Sphinx, the documentation's builder: `python -m sphinx -nW -c docs . build/docs` in the root of the checkout.
 
 The source is the whole checkout, so that a link means the same in a built page, in an editor and on a code host; pages
-are those of `include_patterns`. Links to other files (scripts, records) become downloads. `-n` and `-W` make an error of
+are those of `include_patterns`. Links to other files (scripts, records) become downloads. `-n` and `-W` make errors of
 a broken link, a missing heading, or a page that stands in no table of contents.
 """
 
