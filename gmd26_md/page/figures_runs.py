@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from gmd26_md.observables.survival import kaplan_meier
@@ -14,7 +12,7 @@ from gmd26_md.page.limits import MAX_POINTS, thinned
 from gmd26_md.page.style import look_of, split_look
 from gmd26_md.records import Record
 from gmd26_md.report.checks import thresholds_of
-from gmd26_md.report.lives import condition_of, length_ps, life_of
+from gmd26_md.report.lives import length_ps, life_of
 
 _DRIFT = "energy_drift_meV_per_atom_per_ps"
 
@@ -153,18 +151,11 @@ def _band(model: Model, condition: str, split: str) -> list[Series]:
 
 def figures(task: TaskContent) -> list[Figure]:
     """Return the figures of all conditions of a task; those without a point are left out."""
-    made = [draw(task, c) for c in _conditions(task) for draw in (survival, along, drift)]
+    made = [draw(task, c) for c in task.conditions for draw in (survival, along, drift)]
     return [figure for figure in made if not figure.empty]
-
-
-def _conditions(task: TaskContent) -> Sequence[str]:
-    return task.conditions
 
 
 def _name(what: str, task: TaskContent, condition: str) -> str:
     """Return the file name of a figure; of one condition among several with the condition."""
     several = len(task.conditions) > 1
     return "-".join([task.name, what, *([condition] if several else [])]).replace(", ", "-").replace(" ", "")
-
-
-__all__ = ["along", "condition_of", "drift", "figures", "survival"]

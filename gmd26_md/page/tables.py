@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gmd26_md.page.common import by_molecule, of_protocol
-from gmd26_md.page.content import TITLES, Model, TaskContent
+from gmd26_md.page.common import by_molecule
+from gmd26_md.page.content import Model, TaskContent
 from gmd26_md.page.limits import MAX_COLUMNS
 from gmd26_md.records import VERDICTS, Record
 from gmd26_md.report.lives import life_of
@@ -273,6 +273,3 @@ def _protocol_table(
             ]
             rows.append((row.words, cells))
     return ProtocolTable(heading, judged["good"], columns, counts, rows)
-
-
-__all__ = ["TITLES", "bars", "matrix", "of_protocol", "protocol_tables", "static_and_dynamic"]
