@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gmd26_md.commands.common import model_arguments
+from gmd26_md.commands.forms import colour, format_option, width
 from gmd26_md.commands.numbers import POSITIVE, Number
 
 
@@ -26,6 +27,7 @@ from gmd26_md.commands.numbers import POSITIVE, Number
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder of committee.json; by default RUN.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
+@format_option()
 @click.option("--json", "as_json", is_flag=True, help="Print what is in committee.json.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -40,6 +42,7 @@ def command(
     out: Path | None,
     device: str,
     dtype: str,
+    form: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -47,15 +50,13 @@ def command(
 
     Limits are chosen on the ID runs and held against the OOD runs.
     """
-    from rich.console import Console
-
     from gmd26_md import strict_json
     from gmd26_md.commands.progress import bar
     from gmd26_md.errors import UserError
     from gmd26_md.evaluate.committee import measure_committee
     from gmd26_md.protocols.committee import Settings
     from gmd26_md.protocols.subject import open_subject
-    from gmd26_md.report.committee import render
+    from gmd26_md.report.committee import committee_written
     from gmd26_md.run_folder import RunFolder
 
     settings = Settings(
@@ -81,6 +82,6 @@ def command(
     if as_json:
         click.echo(strict_json.dumps(answer))
     elif not quiet:
-        console = Console()
-        click.echo(render(answer, width=max(console.width, 80), colour=console.is_terminal))
-        click.echo(f"everything is in {(out or run) / 'committee.json'}")
+        click.echo(committee_written(answer, form, width=width(), colour=colour()))
+        if form == "text":
+            click.echo(f"everything is in {(out or run) / 'committee.json'}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gmd26_md.commands.forms import format_option, line_width
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -21,6 +23,7 @@ _BY = "model,task,protocol,split"
 @click.option("--metric", "metrics", multiple=True, help="Mean of this metric too; may be repeated.")
 @click.option("--columns", default="", help="Of --out; by default all.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="FILE.parquet, .csv or .jsonl.")
+@format_option()
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def command(
     runs: tuple[Path, ...],
@@ -29,6 +32,7 @@ def command(
     metrics: tuple[str, ...],
     columns: str,
     out: Path | None,
+    form: str,
     as_json: bool,
 ) -> None:
     """Count verdicts of any number of records, or write them into one file.
@@ -56,7 +60,12 @@ def command(
     keys = [name for name in by.split(",") if name]
     frame = records_frame(runs, columns=[*dict.fromkeys([*keys, "verdict", *metrics])], where=chosen)
     counted = _counted(frame, keys, list(metrics))
-    click.echo(counted.to_json(orient="records", indent=1) if as_json else _as_text(counted))
+    if as_json:
+        click.echo(counted.to_json(orient="records", indent=1))
+        return
+    from gmd26_md.report.forms import written
+
+    click.echo(written(_rows(counted, form), form, width=line_width(), n_keys=len(keys)), nl=False)
 
 
 def _conditions(where: tuple[str, ...]) -> dict[str, list[object]]:
@@ -95,8 +104,19 @@ def _counted(frame: pd.DataFrame, keys: list[str], metrics: list[str]) -> pd.Dat
     return pd.concat(parts, axis=1).reset_index()
 
 
-def _as_text(counted: pd.DataFrame) -> str:
-    return str(counted.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.4g}"))
+def _rows(counted: pd.DataFrame, form: str) -> list[list[str]]:
+    """Return the counts as text: "-" for what did not happen, four digits for people and all of them in CSV."""
+    import pandas as pd
+
+    def cell(value: object) -> str:
+        if pd.isna(value):  # type: ignore[call-overload]
+            return "nan" if isinstance(value, float) else "-"
+        return f"{value:.4g}" if isinstance(value, float) and form != "csv" else str(value)
+
+    return [
+        [str(name) for name in counted.columns],
+        *[[cell(v) for v in row] for row in counted.itertuples(index=False)],
+    ]
 
 
 def _write(frame: pd.DataFrame, out: Path) -> None:

@@ -80,3 +80,25 @@ def share(spread: dict[str, Any]) -> str:
     if spread["value"] == 0.0:
         return f"0 (to {100 * spread['high']:.0f})"
     return number(spread, 0, 100.0)
+
+
+def sections_of(table: Table) -> list[tuple[str, list[list[str]]]]:
+    """Return the parts of a table for people as rows of text, each part under its title ("" without one).
+
+    A title is bold and stands alone in its row. Every part begins with the heading.
+    """
+    heading = [str(column.header) for column in table.columns]
+    found: list[tuple[str, list[list[str]]]] = []
+    for cells in zip(*[list(column.cells) for column in table.columns], strict=True):
+        first = cells[0]
+        if isinstance(first, Text) and first.style == "bold":
+            found.append((first.plain, [heading]))
+            continue
+        if not found:
+            found.append(("", [heading]))
+        found[-1][1].append([_plain(cell).strip() for cell in cells])
+    return found
+
+
+def _plain(cell: object) -> str:
+    return cell.plain if isinstance(cell, Text) else str(cell)

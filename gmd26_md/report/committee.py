@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
-from gmd26_md.report.cells import console_to
+from gmd26_md.report import forms
+from gmd26_md.report.cells import console_to, sections_of
 from gmd26_md.report.summary import TITLES
 
 _CALIBRATION = (
@@ -35,21 +37,41 @@ _EVENTS = (
 )
 
 
+def committee_written(answer: dict[str, Any], form: str, *, width: int = 110, colour: bool = False) -> str:
+    """Return what `evaluate.measure_committee` found in one of `forms.FORMATS`; width and colour are of text."""
+    if form == "text":
+        return render(answer, width=width, colour=colour)
+    parts = [forms.heading(_title(answer), form)]
+    for table in _tables(answer):
+        n_left = sum(column.justify == "left" for column in table.columns)
+        parts += [forms.written(rows, form, n_keys=n_left) for _, rows in sections_of(table)]
+    return forms.put_together([*parts, forms.said(_notes(answer), form)])
+
+
 def render(answer: dict[str, Any], *, width: int = 110, colour: bool = False) -> str:
     """Return what `evaluate.measure_committee` found as text."""
     out = io.StringIO()
     console = console_to(out, width, colour)
-    console.print(f"{answer['committee']}, {answer['n_members']} members, on the runs of {answer['run']}")
-    for whose, words in (("committee", "the mean of the members"), ("model", "the run's own model, a member")):
-        if answer["calibration"][whose]:
-            energy = answer["energy"] if whose == "committee" else {}
-            console.print(_calibration_table(answer["calibration"][whose], words, energy))
-    if answer["warnings"]:
-        console.print(_warning_table(answer["warnings"]))
-    console.print(_run_table(answer["runs"]))
+    console.print(_title(answer))
+    for table in _tables(answer):
+        console.print(table)
     for line in _notes(answer):
         console.print(line)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _title(answer: dict[str, Any]) -> str:
+    return f"{answer['committee']}, {answer['n_members']} members, on the runs of {answer['run']}"
+
+
+def _tables(answer: dict[str, Any]) -> Iterator[Table]:
+    for whose, words in (("committee", "the mean of the members"), ("model", "the run's own model, a member")):
+        if answer["calibration"][whose]:
+            energy = answer["energy"] if whose == "committee" else {}
+            yield _calibration_table(answer["calibration"][whose], words, energy)
+    if answer["warnings"]:
+        yield _warning_table(answer["warnings"])
+    yield _run_table(answer["runs"])
 
 
 def _calibration_table(splits: dict[str, Any], words: str, energy: dict[str, Any]) -> Table:

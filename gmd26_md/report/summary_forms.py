@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from gmd26_md.report import forms
+from gmd26_md.report.cells import sections_of
 from gmd26_md.report.tables import failure_table, main_table, notes, render
 
 _NUMBERS = ("value", "standard_error", "low", "high", "n_molecules", "n_missing")
@@ -31,35 +29,16 @@ def _written(summary: dict[str, Any], form: str, width: int, colour: bool) -> st
         return render(summary, width=width, colour=colour)
     title = f"{summary['model']} ({summary['family']}) on {summary['task']}, {summary['device']}"
     parts = [forms.heading(title, form), forms.said([summary["answer"]], form)]
-    for name, rows in _sections(main_table(summary["splits"])):
+    for name, rows in sections_of(main_table(summary["splits"])):
         parts += [_below(name, form), forms.written(rows, form)]
     if summary.get("failures"):
-        ((_, rows),) = _sections(failure_table(summary["failures"]))
+        ((_, rows),) = sections_of(failure_table(summary["failures"]))
         parts += [_below("not as they should be", form), forms.written(rows, form, n_keys=len(rows[0]))]
     return forms.put_together([*parts, forms.said(notes(summary), form)])
 
 
 def _below(name: str, form: str) -> str:
     return f"### {name[0].upper()}{name[1:]}\n" if form == "markdown" else forms.heading(name, form)
-
-
-def _sections(table: Table) -> list[tuple[str, list[list[str]]]]:
-    """Return the parts of a table for people, each under its title; a title is bold and stands alone in its row."""
-    heading = [str(column.header) for column in table.columns]
-    found: list[tuple[str, list[list[str]]]] = []
-    for cells in zip(*[list(column.cells) for column in table.columns], strict=True):
-        first = cells[0]
-        if isinstance(first, Text) and first.style == "bold":
-            found.append((first.plain, [heading]))
-            continue
-        if not found:
-            found.append(("", [heading]))
-        found[-1][1].append([_plain(cell).strip() for cell in cells])
-    return found
-
-
-def _plain(cell: object) -> str:
-    return cell.plain if isinstance(cell, Text) else str(cell)
 
 
 def _lines(summary: dict[str, Any]) -> Iterator[list[str]]:
