@@ -95,4 +95,3 @@ def test_a_lock_that_was_taken_away_while_we_waited_for_it_is_none(tmp_path, mon
 def test_where_the_system_knows_no_locks_folders_open_without(tmp_path, monkeypatch):
     monkeypatch.setattr(folder_lock, "fcntl", None)
     assert open_run_folder(tmp_path / "run", QUESTION).lock is None
-

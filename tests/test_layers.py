@@ -25,7 +25,17 @@ FORBIDDEN = {
     "training": {"protocols", "report", "records", "evaluate", "commands"},
     "protocols": {"models", "training", "report", "records", "evaluate", "commands", "run_folder"},
     "report": {"calculators", "models", "dynamics", "reference", "datasets", "training", "protocols", "evaluate"},
-    "page": {"calculators", "models", "dynamics", "reference", "datasets", "training", "protocols", "evaluate", "commands"},
+    "page": {
+        "calculators",
+        "models",
+        "dynamics",
+        "reference",
+        "datasets",
+        "training",
+        "protocols",
+        "evaluate",
+        "commands",
+    },
     "evaluate": {"models", "training", "commands", "cli"},
 }
 ALLOWED = {("models", "gmd26_md.calculators.batch")}  # what a network is given; it knows nothing itself

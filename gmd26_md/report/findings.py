@@ -22,7 +22,7 @@ _TENFOLD = 10.0
 _FAILS = 2.0  # an OOD error of twice the ID error or more
 _PUBLISHED_LEAST_COSINE = 0.94  # of the seven published models, out of distribution
 _EXTRAPOLATING = ("fusion", "duplication", "combination")
-_ON_FRAGMENT_BONDS = "0"
+_ON_FRAGMENT, _FAR_BONDS = "0", 2
 
 
 @dataclass(frozen=True)
@@ -77,30 +77,30 @@ def _directions(tasks: Errors) -> tuple[Status, str]:
 
 
 def _on_the_fragment(tasks: Errors) -> tuple[Status, str]:
+    """Compare how errors grow on the functional groups with how they grow from two bonds away."""
     answers, words = [], []
     for task, family, group in _each(tasks):
-        pairs = [_near_and_far(m) for m in group]
-        known = [pair for pair in pairs if pair is not None]
-        if known:
-            near, far = mean_of([pair[0] for pair in known]), mean_of([pair[1] for pair in known])
+        pairs = [pair for pair in map(_near_and_far, group) if pair is not None]
+        if pairs:
+            near, far = mean_of([pair[0] for pair in pairs]), mean_of([pair[1] for pair in pairs])
             answers.append(less(far, near))
-            words.append(f"{_name(family)} on {task} {near.value:.4f} against {far.value:.4f}")
+            words.append(f"{_name(family)} on {task} {_number(near)} against {_number(far)}")
     missing = "needs static errors by bonds from the functional groups; run static-errors with this version"
-    figure = "OOD force MAE in eV/Å on the groups and elsewhere: " + " | ".join(words)
+    figure = "force MAE OOD/ID on the groups and from two bonds away: " + " | ".join(words)
     return _counted(answers, figure, "", missing=missing)
 
 
 def _near_and_far(model: Measured) -> tuple[Value, Value] | None:
-    """Return the OOD force MAE on the functional groups and the plain mean over the other distances."""
-    rows = {
-        str(row["key"]): Value(float(row[_FORCES]["value"]), float(row[_FORCES]["standard_error"]))
-        for row in model.breakdown.get("ood", {}).get("bonds", [])
-        if _FORCES in row
-    }
-    others = [value for key, value in rows.items() if key != _ON_FRAGMENT_BONDS]
-    if _ON_FRAGMENT_BONDS not in rows or not others:
-        return None
-    return rows[_ON_FRAGMENT_BONDS], mean_of(others)
+    """Return OOD over ID of the force MAE on the functional groups, and its mean from two bonds away."""
+    known, unseen = (_by_bonds(model, split) for split in ("id", "ood"))
+    growth = {key: unseen[key].over(known[key]) for key in unseen if key in known}
+    far = [ratio for key, ratio in growth.items() if key.isdigit() and int(key) >= _FAR_BONDS]
+    return (growth[_ON_FRAGMENT], mean_of(far)) if _ON_FRAGMENT in growth and far else None
+
+
+def _by_bonds(model: Measured, split: str) -> dict[str, Value]:
+    rows = model.breakdown.get(split, {}).get("bonds", [])
+    return {str(r["key"]): Value(float(r[_FORCES]["value"]), float(r[_FORCES]["standard_error"])) for r in rows}
 
 
 def _fission(tasks: Errors) -> tuple[Status, str]:

@@ -34,7 +34,8 @@ def summary(
         for i, name in enumerate(("id", "ood"))
     }
     if breakdown:
-        splits["ood"]["breakdown"] = breakdown
+        for name in splits:
+            splits[name]["breakdown"] = breakdown[name]
     return {
         "task": task,
         "family": family,

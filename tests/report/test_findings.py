@@ -61,13 +61,20 @@ def test_directions_survive_needs_both_halves() -> None:
     assert of("directions", sized).status == "not confirmed"
 
 
-@pytest.mark.parametrize(("near", "far", "status"), [(0.3, 0.1, "confirmed"), (0.1, 0.3, "not confirmed")])
-def test_the_fragment_is_compared_with_the_rest(near: float, far: float, status: str) -> None:
-    rows = [
-        {"key": key, "force_mae_eV_per_A": {"value": value, "standard_error": 0.001}}
-        for key, value in (("0", near), ("1", far), ("2", far))
-    ]
-    assert of("new fragment", summary("fusion", "mace", (0.1, 0.2), breakdown={"bonds": rows})).status == status
+@pytest.mark.parametrize(("near", "far", "status"), [(3.0, 1.1, "confirmed"), (1.1, 3.0, "not confirmed")])
+def test_growth_on_the_fragment_is_compared_with_growth_elsewhere(near: float, far: float, status: str) -> None:
+    # errors are larger on the groups in distribution too: only what they grow by counts
+    sizes = {"id": {"0": 0.2, "1": 0.1, "2": 0.1}, "ood": {"0": 0.2 * near, "1": 0.1 * near, "2": 0.1 * far}}
+    by_bonds = {
+        split: {
+            "bonds": [
+                {"key": key, "force_mae_eV_per_A": {"value": value, "standard_error": 0.001}}
+                for key, value in rows.items()
+            ]
+        }
+        for split, rows in sizes.items()
+    }
+    assert of("new fragment", summary("fusion", "mace", (0.1, 0.2), breakdown=by_bonds)).status == status
 
 
 def test_fission_needs_the_models_of_both_tasks() -> None:
