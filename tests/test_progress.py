@@ -83,7 +83,7 @@ def screen(sent):
 def test_a_bar_moves_within_the_terminal_and_leaves_nothing_behind(columns):
     sent = on_a_terminal(child(), columns=columns)
     seen = set(re.findall(r"(\d+)%", sent))
-    assert len(seen) >= 2, seen  # drawn four times a second for 1.2 s, by a thread that may have to wait
+    assert len(seen) >= 2, seen  # drawn four times a second for 1.2 s, if the machine is not busy
     assert "stability, [painn]" in sent
     assert "so far faithful" in sent
     assert COLOUR.search(sent)

@@ -20,10 +20,10 @@ def format_option(note: str = "") -> Callable[[Callable[..., Any]], Callable[...
 
 def _known(context: click.Context, option: click.Parameter, form: str) -> str:
     from gmd26_md.errors import unknown_name
+    from gmd26_md.report.forms import FORMATS
 
-    names = ("text", "markdown", "latex", "csv")  # of report.forms, which is too heavy for --help
-    if form not in names:
-        raise unknown_name("format", form, names)
+    if form not in FORMATS:
+        raise unknown_name("format", form, FORMATS)
     return form
 
 
