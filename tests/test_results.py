@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gmd26_md import molecules
 from gmd26_md.records import read_records
 from gmd26_md.report.sections import judgement_of
 
@@ -104,3 +105,20 @@ def test_the_warnings_of_the_committee_are_those_of_its_file():
         early = wrong["n_before"] + wrong["n_with_it"]
         assert said["runs with a wrong mean, warned of before or with it"][n] == f"{early} of {n_wrong}"
         assert said["false alarms of wrongness"][n] == f"{wrong['n_false_alarm']} of {wrong['n_runs'] - n_wrong}"
+
+
+def test_the_force_errors_of_the_ablation_are_those_of_the_records():
+    page = (RESULTS / "deepset-moe-ablation.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| ((?:as-it-is|routing|aggregation|decoder)\S*).*?\| (0\.\d+) ± \S+ \| (0\.\d+) ±", page, re.MULTILINE
+    )
+    assert len(rows) == 5
+    for variant, *said in rows:
+        records = read_records(RESULTS / "records" / f"ablation-{variant.replace('=', '-')}.jsonl")
+        for split, words in zip(("id", "ood"), said, strict=True):
+            # every molecule has 20 frames, so the pooled MAE is the mean weighted by the numbers of atoms
+            mine = [r for r in records if r.split == split]
+            assert len(mine) == 12
+            sizes = [len(molecules.get(r.molecule).atoms()) for r in mine]
+            errors = [r.metrics["force_mae_eV_per_A"] for r in mine]
+            assert float(words) == pytest.approx(np.average(errors, weights=sizes), abs=0.51e-4)

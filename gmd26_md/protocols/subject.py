@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gmd26_md.calculators.vendors.model import VendorModel
 
 ENGINES = ("auto", "batched", "ase")
+_NAMED_BY_TRAINING = ("best.pt", "last.pt")
 _TRAINING = ("steps", "seconds", "stopped_by", "seed", "n_parameters", "n_train_frames")
 _LONGEST_NAME = 100  # characters of a committee's name, which is also that of its run folder
 
@@ -29,7 +30,8 @@ class Subject:
     Attributes
     ----------
     name
-        How reports call it: the file's stem, or the calculator's name; the stems of a committee joined with "+".
+        How reports call it: the file's stem (of `best.pt` the folder's name), or the calculator's name; those of a
+        committee joined with "+".
     family
         "deepset-moe", "gfn2-xtb"; those of a committee joined with "+".
     sha256
@@ -177,13 +179,21 @@ def _open_file(
     else:
         provider = PotentialForces(opened.potential(place, dtype))
     return Subject(
-        name=Path(model).stem, family=_family(opened), sha256=opened.sha256, task=opened.task or None,
+        name=name_of_file(Path(model)), family=_family(opened), sha256=opened.sha256, task=opened.task or None,
         level_of_theory=opened.level_of_theory, elements=frozenset(opened.elements), device=str(place),
         dtype=dtype, engine="ase" if engine == "ase" else "batched", provider=provider,
         folder=Path(model).resolve().parent, path=Path(model).resolve(),
         trust_pickle=trust_pickle, arguments=arguments, note=_note(Path(model), opened), training=_training(opened),
         trained_on=_trained_on(opened),
     )  # fmt: skip
+
+
+def name_of_file(path: Path) -> str:
+    """Return what reports call a model's file: its stem, or the folder's name where training named it best or last."""
+    if path.name not in _NAMED_BY_TRAINING:
+        return path.stem
+    folder = path.resolve().parent.name
+    return folder if path.stem == "best" else f"{folder}-{path.stem}"
 
 
 def _training(opened: Checkpoint | VendorModel) -> dict[str, Any]:
@@ -260,7 +270,7 @@ def _refuse_different_labels(members: list[Checkpoint | VendorModel]) -> None:
 
 
 def _committee_name(members: list[Checkpoint | VendorModel]) -> str:
-    stems = "+".join(sorted(Path(str(c.path)).stem for c in members))
+    stems = "+".join(sorted(name_of_file(Path(str(c.path))) for c in members))
     if len(stems) <= _LONGEST_NAME:
         return stems
     digest = hashlib.sha256(" ".join(c.sha256 for c in members).encode()).hexdigest()
