@@ -122,3 +122,17 @@ def test_the_force_errors_of_the_ablation_are_those_of_the_records():
             sizes = [len(molecules.get(r.molecule).atoms()) for r in mine]
             errors = [r.metrics["force_mae_eV_per_A"] for r in mine]
             assert float(words) == pytest.approx(np.average(errors, weights=sizes), abs=0.51e-4)
+
+
+@pytest.mark.parametrize("family", ["gemnet", "dimenet-plus-plus", "equiformer-v2", "nequip"])
+def test_the_lives_of_the_later_four_are_those_of_the_records(family):
+    page = (RESULTS / "duplication.md").read_text(encoding="utf-8")
+    heading = cells(next(line for line in page.splitlines() if line.startswith("| model | F MAE")))
+    row = next(line for line in page.splitlines() if line.startswith(f"| {family}-duplication ("))
+    said = dict(zip(heading, cells(row), strict=True))
+    for split in ("id", "ood"):
+        runs = [r for r in runs_of(f"quick-{family}") if r.split == split]
+        assert len(runs) == 12
+        for name, verdicts in (("alive", ("faithful", "silent", "drifting")), ("faithful", ("faithful",))):
+            share = 100 * sum(r.verdict in verdicts for r in runs) / len(runs)
+            assert float(said[f"{name}, %, {split.upper()}"].split()[0]) == pytest.approx(share, abs=0.51)

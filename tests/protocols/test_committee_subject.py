@@ -110,6 +110,7 @@ def test_the_command_line_takes_several_models(cli, twins, frames_folder, tmp_pa
     code, _, error = cli("static-errors", "--model", twins[0], "--model", "gfn2-xtb", *arguments)
     assert code == 2
     assert "gfn2-xtb cannot be a member of a committee" in error
-    code, _, error = cli("relaxation", *(a for m in twins for a in ("--model", m)), "--only", "ethanamine")
+    foreign = ("--task", "combination", "--only", "ethane-1,2-diamine")
+    code, _, error = cli("relaxation", *(a for m in twins for a in ("--model", m)), *foreign)
     assert code == 2
     assert "a committee of 2 knows H C O" in error
