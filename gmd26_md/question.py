@@ -14,6 +14,7 @@ import numpy as np
 
 from gmd26_md.errors import UserError, unknown_name
 from gmd26_md.files import sha256_of
+from gmd26_md.host import host_kind, max_rss_MB
 from gmd26_md.observables.verdict import Evidence
 from gmd26_md.protocols.cases import Case
 from gmd26_md.protocols.subject import Subject
@@ -75,9 +76,10 @@ class Question:
         *,
         seed: int = 0,
         metrics: dict[str, Any] | None = None,
+        cost: dict[str, Any] | None = None,
         **rest: Any,
     ) -> Record:
-        """Return the record of a run; `rest` are further fields of `Record`."""
+        """Return the record of a run; `rest` are further fields of `Record`. Its cost gets memory and kind of host."""
         subject = self.subject
         return Record(
             model=subject.name,
@@ -93,6 +95,7 @@ class Question:
             settings=settings,
             seed=seed,
             metrics=metrics or {},
+            cost={**(cost or {}), "max_rss_MB": max_rss_MB(), "host": host_kind()},
             versions=versions(),
             device=f"{subject.device} {subject.dtype} {subject.engine}",
             structure_sha256=structure_of(case),

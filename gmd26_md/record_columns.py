@@ -28,7 +28,7 @@ _TEXTS = (
 )  # fmt: skip
 _SETTINGS = {"temperature_K": "double", "ensemble": "string", "timestep_fs": "double", "reference": "string"}
 """Settings that have a column of their own, beside all of them as JSON."""
-_COSTS = {"cost_wall_s": "wall_s", "cost_n_energy_calls": "n_energy_calls"}
+_COSTS = {"cost_wall_s": "wall_s", "cost_n_energy_calls": "n_energy_calls", "cost_max_rss_MB": "max_rss_MB"}
 """Column and entry of a record's cost; a metric may have the same name as an entry."""
 _OTHER = "other_metrics"  # as JSON: of a newer version than this one
 _CHUNK = 20_000

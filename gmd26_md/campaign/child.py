@@ -32,6 +32,7 @@ def answer(unit: dict[str, Any]) -> dict[str, Any]:
 
     from gmd26_md.cli import gmd26_md
     from gmd26_md.errors import UserError
+    from gmd26_md.host import max_rss_MB
 
     began = time.monotonic()
     reason = ""
@@ -48,17 +49,7 @@ def answer(unit: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         reason = f"{type(problem).__name__}: {problem}"
     sys.stderr.flush()
-    return {"reason": " ".join(reason.split()), "wall_s": time.monotonic() - began, "max_rss_MB": _max_rss_mb()}
-
-
-def _max_rss_mb() -> float | None:
-    """Return the most memory that this process has had, MB; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (1e6 if sys.platform == "darwin" else 1e3)
+    return {"reason": " ".join(reason.split()), "wall_s": time.monotonic() - began, "max_rss_MB": max_rss_MB()}
 
 
 def _end_with(parent: int) -> None:

@@ -27,6 +27,7 @@ from typing import Any
 
 from gmd26_md.campaign.units import Unit
 from gmd26_md.files import sha256_of, write_text_whole
+from gmd26_md.host import host_kind
 from gmd26_md.records import Record, read_records
 
 _children: dict[tuple[int, str], Child] = {}
@@ -150,7 +151,7 @@ def _run(unit: Unit, out: Path, work: Path, target: Path, timeout_s: float, kept
         "wall_s": answer["wall_s"],
         "max_rss_MB": answer["max_rss_MB"],
         "n_records": len(records),
-        "host": {"name": socket.gethostname(), "machine": platform.machine(), "system": platform.system()},
+        "host": {"name": socket.gethostname(), "kind": host_kind()},
         "versions": {"gmd26-md": version("gmd26-md"), "python": platform.python_version()},
     }
     write_text_whole(work / "unit.json", json.dumps(told, indent=1, sort_keys=True))
