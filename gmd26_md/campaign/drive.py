@@ -8,7 +8,8 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ class Progress:
         Units that were done before this call.
     spent_s
         Of the units done in this call.
+    verdicts
+        Counts of all records so far, by model and verdict.
     """
 
     units: Sequence[Unit]
@@ -50,6 +53,11 @@ class Progress:
     began: float = field(default_factory=time.monotonic)
     n_before: int = 0
     spent_s: float = 0.0
+    verdicts: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def count(self, unit: Unit, verdicts: Mapping[str, int] | None) -> None:
+        """Add a unit's verdicts to those of its model."""
+        self.verdicts.setdefault(unit.model, Counter()).update(verdicts or {})
 
     @property
     def seconds_left(self) -> float | None:
@@ -62,6 +70,12 @@ class Progress:
 def is_done(out: Path, unit: Unit) -> bool:
     """Tell whether a unit's folder is in its place."""
     return (out / "units" / unit.key / "unit.json").is_file()
+
+
+def verdicts_of(out: Path, unit: Unit) -> dict[str, int]:
+    """Return the counts of verdicts of a unit that is done."""
+    told = json.loads((out / "units" / unit.key / "unit.json").read_text(encoding="utf-8"))
+    return dict(told.get("verdicts") or {})
 
 
 def run_missing(
@@ -85,6 +99,9 @@ def run_missing(
     _clean(campaign.out)
     progress = Progress(units, {u.key for u in units if is_done(campaign.out, u)})
     progress.n_before = len(progress.done)
+    for unit in units:
+        if unit.key in progress.done:
+            progress.count(unit, verdicts_of(campaign.out, unit))
     attempts: dict[str, list[str]] = {}
     breaks = 0
     while todo := [u for u in units if u.key not in progress.done and u.key not in progress.failed]:
@@ -132,6 +149,7 @@ def _work_off(
                 else:
                     progress.done.add(unit.key)
                     progress.spent_s += float(told["wall_s"])
+                    progress.count(unit, told["verdicts"])
                     (campaign.out / "failed" / f"{unit.key}.json").unlink(missing_ok=True)
         on_progress(progress)
     finally:

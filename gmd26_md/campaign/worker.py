@@ -20,6 +20,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections import Counter
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -111,7 +112,7 @@ class Child:
 
 
 def run_unit(unit: dict[str, Any], out: str, timeout_s: float, kept: str | float) -> dict[str, Any]:
-    """Run a unit, or find it done, and return {"key", "wall_s", "n_records"}.
+    """Run a unit, or find it done, and return {"key", "wall_s", "n_records", "verdicts"}; verdicts are counts by name.
 
     Two workers that run the same unit do no harm: the first that ends puts its folder in place, the other's is dropped.
 
@@ -151,6 +152,7 @@ def _run(unit: Unit, out: Path, work: Path, target: Path, timeout_s: float, kept
         "wall_s": answer["wall_s"],
         "max_rss_MB": answer["max_rss_MB"],
         "n_records": len(records),
+        "verdicts": Counter(_outcome(record) for record in records),
         "host": {"name": socket.gethostname(), "kind": host_kind()},
         "versions": {"gmd26-md": version("gmd26-md"), "python": platform.python_version()},
     }
@@ -186,6 +188,11 @@ def _failed(record: Record) -> bool:
     return record.verdict not in (None, "faithful")
 
 
+def _outcome(record: Record) -> str:
+    """Return the verdict of a run, or the judgement that a record of another protocol begins with."""
+    return record.verdict or record.reason.partition(":")[0] or record.protocol
+
+
 def _in_place(work: Path, target: Path) -> None:
     """Rename the folder to its place; if another worker was there first, leave that."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -203,7 +210,7 @@ def _in_place(work: Path, target: Path) -> None:
 
 def _told(target: Path) -> dict[str, Any]:
     found = json.loads((target / "unit.json").read_text(encoding="utf-8"))
-    return {"key": target.name, "wall_s": found["wall_s"], "n_records": found["n_records"]}
+    return {"key": target.name, **{name: found.get(name) for name in ("wall_s", "n_records", "verdicts")}}
 
 
 def _log(out: Path) -> Path:

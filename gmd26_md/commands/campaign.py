@@ -106,8 +106,26 @@ def _print_plan(campaign: Campaign, units: list[Unit], as_json: bool) -> None:
     click.echo(
         f"{left} of {len(units)} units are to be run: about {sum(known):.1f} hours of one worker"
         + (f" and {unknown} lines that could not be timed" if unknown else "")
-        + f"; raw trajectories {sum(c.disk_MB for c in found):.0f} MB if all are kept (keep_trajectories: "
-        f"{campaign.keep_trajectories})."
+        + "."
+    )
+    click.echo(_disk_words(campaign, units, sum(c.disk_MB for c in found)))
+
+
+def _disk_words(campaign: Campaign, units: list[Unit], all_mb: float) -> str:
+    """Say what each rule of keeping raw trajectories costs on disk."""
+    from gmd26_md.campaign.drive import is_done, verdicts_of
+
+    so_far: Counter[str] = Counter()
+    for unit in units:
+        if unit.arguments[0] == "stability" and is_done(campaign.out, unit):
+            so_far.update(verdicts_of(campaign.out, unit))
+    so_far.pop("static-errors", None)
+    failed = 1.0 - so_far["faithful"] / so_far.total() if so_far.total() else None
+    failures = "at most as much" if failed is None else f"{failed * all_mb:.0f} MB ({100 * failed:.0f} % so far)"
+    kept = campaign.keep_trajectories
+    return (
+        f"Raw trajectories still to come: all {all_mb:.0f} MB, failures {failures}, none 0 MB; a fraction f keeps the "
+        f"failures and f of the rest. The file says {kept}."
     )
 
 
@@ -149,4 +167,13 @@ def _words(progress: Progress) -> str:
     left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left; "
     failed = f"{len(progress.failed)} failed; " if progress.failed else ""
     done = f"{len(progress.done)} of {len(progress.units)} units; "
-    return f"{done}{left}{failed}to do: " + ", ".join(f"{model} {count}" for model, count in by_model.most_common(3))
+    return f"{done}{left}{failed}{_verdicts(progress)}to do: " + ", ".join(
+        f"{model} {count}" for model, count in by_model.most_common(3)
+    )
+
+
+def _verdicts(progress: Progress) -> str:
+    """Return what came out so far, "faithful 30, silent 2; " and no static errors among it."""
+    total: Counter[str] = sum(progress.verdicts.values(), Counter())
+    total.pop("static-errors", None)
+    return ", ".join(f"{name} {count}" for name, count in total.most_common(4)) + "; " if total else ""

@@ -35,3 +35,9 @@ def changes() -> BaseCalculator:
     with Path(__file__).open("a", encoding="utf-8") as handle:
         handle.write("# changed\n")
     return EMT()
+
+
+def tells(marker: str) -> BaseCalculator:
+    """Write down what the environment says."""
+    Path(marker).write_text(os.environ.get("GMD26_TEST_ENVIRONMENT", "none"), encoding="utf-8")
+    return EMT()

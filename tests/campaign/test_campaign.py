@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -87,6 +88,25 @@ def test_a_unit_that_hangs_is_killed(tmp_path: Path) -> None:
     assert not is_done(Path(out), unit)
 
 
+def test_a_reference_that_hangs_is_killed_too(tmp_path: Path) -> None:
+    unit, plain, out = one_unit(tmp_path, "good", f"{{reference: '{MODELS}:hangs'}}")
+    with pytest.raises(UnitFailedError, match="hung"):
+        run_unit(plain, out, 8.0, "all")
+    assert not is_done(Path(out), unit)
+
+
+def test_a_model_runs_by_the_python_of_its_environment(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nGMD26_TEST_ENVIRONMENT=other exec {sys.executable} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    argument = f'"marker={tmp_path / "marker"}"'
+    models = f"[{{model: '{MODELS}:tells', environment: other, options: {{model-arg: {argument}}}}}]"
+    found = campaign(tmp_path, models, f"environments: {{other: {python}}}")
+    unit = units_of(found)[0]
+    run_unit({**asdict(unit), "resources": {}}, str(found.out), 120.0, "all")
+    assert (tmp_path / "marker").read_text(encoding="utf-8") == "other"
+
+
 def test_a_model_s_file_that_changes_under_way_spoils_the_unit(tmp_path: Path) -> None:
     own = tmp_path / "changing.py"
     shutil.copyfile(MODELS, own)
@@ -163,6 +183,8 @@ def test_a_campaign_is_run_on_processes_and_again_only_what_is_missing(
     assert {u.model for u in units if u.key in progress.failed} == {"wrong"}
     told = json.loads(next((found.out / "failed").iterdir()).read_text(encoding="utf-8"))
     assert len(told["reasons"]) == 2  # tried once more
+    assert progress.verdicts["dying"].total() == 2  # a record a unit
+    assert "wrong" not in progress.verdicts
 
     folders = gather(found.out, units, progress.failed)
     assert [folder.name for folder in folders] == [f"stability-dying-{name}" for name in ("H2O", "NH3")]
