@@ -2,7 +2,8 @@
 
     python benchmarks/many_records.py --out many --n 1000000
 
-Takes the records of docs/results/records/standard-painn.jsonl again and again under other seeds. Needs about 3 GB of disk.
+Takes the records of docs/results/records/standard-painn.jsonl again and again under other seeds. Needs about 5 GB of
+disk.
 """
 
 from __future__ import annotations
