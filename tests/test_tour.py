@@ -111,7 +111,7 @@ def test_from_the_checkpoint_to_the_verdicts(cli, data, checkpoint, tmp_path):
 
     code, out, err = cli("table", run, tmp_path / "static", "--format", "markdown")
     assert (code, err) == (0, "")
-    assert f"| {checkpoint.stem} (deepset-moe) |" in out
+    assert f"| {checkpoint.parent.name} (deepset-moe) |" in out
     assert "NequIP (arXiv 2605.08988" in out
 
 
