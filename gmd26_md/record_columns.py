@@ -177,5 +177,5 @@ def _arrow(name: str) -> Any:
         return import_module(name)
     except ImportError as problem:
         raise UserError(
-            "records as columns need the package pyarrow, which is not here: pip install 'gmd26-md[campaign]'."
+            "records as columns need the package pyarrow, which is not here: pip install 'gmd26-md[records]'."
         ) from problem
