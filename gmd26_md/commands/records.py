@@ -101,7 +101,9 @@ def _counted(frame: pd.DataFrame, keys: list[str], metrics: list[str]) -> pd.Dat
     counts = grouped.size().rename("n_records").to_frame()
     verdicts = frame.groupby([*keys, "verdict"], observed=True).size().unstack(fill_value=0)
     parts = [counts, verdicts, *[grouped[name].mean().rename(f"mean {name}") for name in metrics]]
-    return pd.concat(parts, axis=1).reset_index()
+    counted = pd.concat(parts, axis=1)
+    # counts stay whole numbers where a group has none of a verdict, as of records that have no verdict at all
+    return counted.astype(dict.fromkeys(["n_records", *verdicts.columns], "Int64")).reset_index()
 
 
 def _rows(counted: pd.DataFrame, form: str) -> list[list[str]]:
