@@ -38,7 +38,7 @@ def main() -> None:
             }
         one, two = (found[f"{engine}, {n}"]["elapsed_s"] for n in (1, 2))
         found[f"{engine}, two workers over one, ratio"] = one / two
-    (given.out / "result.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        (given.out / "result.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     print(json.dumps(found, indent=1))
 
 
@@ -61,7 +61,7 @@ def _real(out: Path, engine: str, n_workers: int, n_seeds: int) -> dict[str, flo
     path.write_text(
         f"name: cost\nout: {out}\nmodels: [checkpoints/painn-duplication.pt]\ntasks: [duplication]\n"
         "molecules_per_unit: 3\nprotocols:\n"
-        f"  - stability: {{run-ps: 0.5, thermalise-ps: 0.1, n-label-frames: 5, n-static-frames: 2, "
+        f"  - stability: {{run-ps: 0.2, thermalise-ps: 0.05, n-label-frames: 5, n-static-frames: 2, "
         f"n-seeds: {n_seeds}}}\n",
         encoding="utf-8",
     )
