@@ -37,6 +37,8 @@ def answer(unit: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     reason = ""
     try:
+        if unit.get("at"):
+            os.chdir(unit["at"])
         with contextlib.redirect_stdout(sys.stderr):
             gmd26_md.main(list(unit["arguments"]), prog_name="gmd26-md", standalone_mode=False)
     except click.exceptions.Exit:

@@ -10,9 +10,10 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from gmd26_md.campaign.description import Campaign
@@ -102,6 +103,7 @@ def run_missing(
     for unit in units:
         if unit.key in progress.done:
             progress.count(unit, verdicts_of(campaign.out, unit))
+            _no_failure(campaign.out, unit)
     attempts: dict[str, list[str]] = {}
     breaks = 0
     while todo := [u for u in units if u.key not in progress.done and u.key not in progress.failed]:
@@ -131,36 +133,76 @@ def _work_off(
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Submit the units, and again those that fail, until each is done or has failed for good."""
-    running: dict[Future[Any], Unit] = {_submit(campaign, engine, unit): unit for unit in todo}
+    running: dict[Future[Any], Unit] = {}
+    ended: SimpleQueue[Future[Any]] = SimpleQueue()  # `wait` would look at each of them each time
+
+    def begin(unit: Unit) -> None:
+        future = _submit(campaign, engine, unit)
+        running[future] = unit
+        future.add_done_callback(ended.put)
+
     try:
+        for unit in todo:
+            begin(unit)
+        told_at = -_LOOK_S
         while running:
-            on_progress(progress)
-            ended, _ = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
-            for future in ended:
-                unit = running.pop(future)
-                try:
-                    told = future.result()
-                except (BrokenExecutor, CancelledError, ConnectionError):
-                    raise  # the engine's end, not this unit's
-                except Exception as problem:  # of whatever kind the engine wraps it in: the unit has failed
-                    if _failed_again(campaign, unit, problem, attempts, progress):
-                        continue
-                    running[_submit(campaign, engine, unit)] = unit
-                else:
-                    progress.done.add(unit.key)
-                    progress.spent_s += float(told["wall_s"])
-                    progress.count(unit, told["verdicts"])
-                    (campaign.out / "failed" / f"{unit.key}.json").unlink(missing_ok=True)
+            if time.monotonic() - told_at >= _LOOK_S:
+                on_progress(progress)
+                told_at = time.monotonic()
+            try:
+                future = ended.get(timeout=_LOOK_S)
+            except Empty:
+                continue
+            unit = running.pop(future)
+            if not _has_ended(campaign, unit, future, attempts, progress):
+                begin(unit)
         on_progress(progress)
     finally:
         for future in running:
             future.cancel()
 
 
+def _has_ended(
+    campaign: Campaign,
+    unit: Unit,
+    future: Future[Any],
+    attempts: dict[str, list[str]],
+    progress: Progress,
+) -> bool:
+    """Count a unit as done or failed; tell whether it is either, and not to be tried again."""
+    try:
+        told = future.result()
+    except (BrokenExecutor, CancelledError, ConnectionError):
+        raise  # the engine's end, not this unit's
+    except Exception as problem:  # of whatever kind the engine wraps it in: the unit has failed
+        return _failed_again(campaign, unit, problem, attempts, progress)
+    progress.done.add(unit.key)
+    progress.spent_s += float(told["wall_s"])
+    progress.count(unit, told["verdicts"])
+    _no_failure(campaign.out, unit)
+    return True
+
+
+def _no_failure(out: Path, unit: Unit) -> None:
+    """Forget that a unit failed in an earlier call, or in another driver's: it is done."""
+    with contextlib.suppress(OSError):  # a disk that is full or read only takes nothing from the result
+        (out / "failed" / f"{unit.key}.json").unlink(missing_ok=True)
+
+
 def _submit(campaign: Campaign, engine: Engine, unit: Unit) -> Future[Any]:
+    """Submit a unit.
+
+    Raises
+    ------
+    BrokenExecutor
+        If the engine takes no work, whatever it says: a client of Dask that lost its scheduler has errors of its own.
+    """
     plain = {**asdict(unit), "resources": dict(unit.resources)}
     out, seconds = str(campaign.out.absolute()), 60.0 * campaign.unit_minutes
-    return engine.submit(unit.resources, run_unit, plain, out, seconds, campaign.keep_trajectories)
+    try:
+        return engine.submit(unit.resources, run_unit, plain, out, seconds, campaign.keep_trajectories, str(Path.cwd()))
+    except Exception as problem:
+        raise BrokenExecutor(f"{type(problem).__name__}: {problem}") from problem
 
 
 def _failed_again(

@@ -33,7 +33,7 @@ class Engine:
     Attributes
     ----------
     submit
-        `submit(resources, function, *arguments)`; resources matter to Dask only.
+        `submit(resources, function, *arguments)`; resources matter to workers of Dask elsewhere only.
     words
         What it is, for a person.
     """
@@ -96,15 +96,16 @@ def _dask(address: str, n_workers: int | None) -> Iterator[Engine]:
         if address:
             client = _connected(distributed, address)
             stack.callback(client.close)
-            words = f"Dask at {address}"
+            yield _dask_engine(client, f"Dask at {address}")
         else:
             n = n_workers or os.cpu_count() or 1
             cluster = stack.enter_context(
                 distributed.LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=None)
             )
             client = stack.enter_context(distributed.Client(cluster))
-            words = f"Dask, {n} local workers"
-        yield _dask_engine(client, words)
+            opened = _dask_engine(client, f"Dask, {n} local workers")
+            # local workers offer no resources: a unit that asks for some would wait for ever
+            yield Engine(lambda resources, function, *given: opened.submit({}, function, *given), opened.words)
 
 
 def _connected(distributed: Any, address: str) -> Any:

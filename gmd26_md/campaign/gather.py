@@ -5,9 +5,13 @@ CAMPAIGN/runs/<protocol>-<model>-<task>/    what `table`, `verdict`, `correlate`
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import json
 import os
 import shutil
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +24,20 @@ from gmd26_md.files import write_text_whole
 from gmd26_md.records import Record, append_record, read_records
 from gmd26_md.run_folder import RunFolder
 
+_numbers = itertools.count()
+_TRIES = 10  # to take a place that other drivers take too
 _LINKED = ("static", "static-forces", "trajectories", "labels", "failures", "curves")
 
 
 def gather(out: Path, units: Sequence[Unit], failed: Mapping[str, str]) -> list[Path]:
     """Bring the units that are done together, and return the run folders.
 
-    A folder is made anew, aside, when other units are done than it was made of, and then takes the place of the old
-    one. Files are hard links to the units' own where the disk can have them. The molecules of units that failed are
-    records of the verdict "error": they stay in the denominator.
+    A folder is made anew, aside, when other units are done or failed than it was made of, and then takes the place of
+    the old one. Files are hard links to the units' own where the disk can have them. The molecules of units that failed
+    are records of the verdict "error": they stay in the denominator. A folder of which no unit is done any more, as of
+    a model whose file has changed, is removed; the units' own folders stay.
+
+    Limit: where every unit of a model, task and protocol failed, there is no record to go by, and no folder.
 
     Parameters
     ----------
@@ -38,64 +47,119 @@ def gather(out: Path, units: Sequence[Unit], failed: Mapping[str, str]) -> list[
     groups: dict[tuple[str, str, str], list[Unit]] = {}
     for unit in units:
         groups.setdefault(unit.group, []).append(unit)
-    return [
-        _gathered(out, group, done, [u for u in mine if u.key in failed], failed)
-        for group, mine in groups.items()
-        if (done := [u for u in mine if is_done(out, u)])
-    ]
+    found = []
+    for group, mine in groups.items():
+        done = [u for u in mine if is_done(out, u)]
+        ended = {u.key for u in done}  # another driver may have done what failed in this one
+        lost = [u for u in mine if u.key in failed and u.key not in ended]
+        target = out / "runs" / "-".join(group)
+        if done:
+            found.append(_gathered(out, target, group, done, lost, failed))
+        else:
+            _put_away(target, _aside(out))
+    return found
 
 
 def _gathered(
-    out: Path, group: tuple[str, str, str], units: Sequence[Unit], lost: Sequence[Unit], failed: Mapping[str, str]
+    out: Path,
+    target: Path,
+    group: tuple[str, str, str],
+    units: Sequence[Unit],
+    lost: Sequence[Unit],
+    failed: Mapping[str, str],
 ) -> Path:
-    target = out / "runs" / "-".join(group)
-    keys = [unit.key for unit in (*units, *lost)]
-    if _made_of(target) == keys:
+    parts = {"campaign_units": [unit.key for unit in units], "campaign_failed": {u.key: failed[u.key] for u in lost}}
+    if _made_of(target) == parts:
         return target
-    aside = out / "at-work" / f"{target.name}.gathered"
-    shutil.rmtree(aside, ignore_errors=True)
+    aside = _aside(out)
     aside.mkdir(parents=True)
+    try:
+        _fill(aside, out, group, units, lost, failed, parts)
+        _take_place(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def _fill(
+    aside: Path,
+    out: Path,
+    group: tuple[str, str, str],
+    units: Sequence[Unit],
+    lost: Sequence[Unit],
+    failed: Mapping[str, str],
+    parts: Mapping[str, Any],
+) -> None:
     folders = [out / "units" / unit.key for unit in units]
     lines = [(folder / "records.jsonl").read_text(encoding="utf-8") for folder in folders]
     write_text_whole(aside / "records.jsonl", "".join(text if text.endswith("\n") else text + "\n" for text in lines))
-    for record in _errors(read_records(aside / "records.jsonl")[0], lost, failed):
+    for record in _errors(_alike(read_records(aside / "records.jsonl"), units[0]), lost, failed):
         append_record(aside / "records.jsonl", record)
     for folder in folders:
         for kind in _LINKED:
             _link(folder / kind, aside / kind)
-    write_text_whole(aside / "run.json", json.dumps(_about(folders, group, keys), indent=1, sort_keys=True))
+    write_text_whole(aside / "run.json", json.dumps(_about(folders, group, parts), indent=1, sort_keys=True))
     _summarised(aside, folders)
-    shutil.rmtree(target, ignore_errors=True)
+
+
+def _aside(out: Path) -> Path:
+    """Return a folder of this process alone, named so that the next driver clears it away if this one is killed."""
+    return out / "at-work" / f"gathered-{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
+
+
+def _take_place(aside: Path, target: Path) -> None:
+    """Move a folder to where an older one may be; another driver may do the same, and one of the two stays."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside.rename(target)
-    return target
+    for _ in range(_TRIES):
+        _put_away(target, aside.with_name(f"{aside.name}.old"))
+        try:
+            aside.rename(target)
+        except OSError as problem:
+            if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
 
 
-def _made_of(target: Path) -> list[str] | None:
+def _put_away(target: Path, aside: Path) -> None:
+    """Remove a folder at once: it is renamed, then deleted."""
+    with contextlib.suppress(FileNotFoundError):
+        target.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _made_of(target: Path) -> Mapping[str, Any] | None:
     path = target / "run.json"
     if not ((target / "summary.json").is_file() and path.is_file()):
         return None
     found = json.loads(path.read_text(encoding="utf-8"))
-    return list(found.get("campaign_units", []))
+    return {name: found.get(name) for name in ("campaign_units", "campaign_failed")}
 
 
-def _about(folders: Sequence[Path], group: tuple[str, str, str], keys: Sequence[str]) -> Mapping[str, Any]:
+def _about(folders: Sequence[Path], group: tuple[str, str, str], parts: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what the first unit's run folder was made for, with the molecules of all."""
     questions = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in folders]
     whole = dict(questions[0])
     for part in ("molecules", "frames"):
         whole[part] = {name: value for question in questions for name, value in question.get(part, {}).items()}
-    return whole | {"campaign_units": list(keys), "campaign_group": list(group)}
+    return whole | {**parts, "campaign_group": list(group)}
 
 
-def _errors(like: Record, lost: Sequence[Unit], failed: Mapping[str, str]) -> list[Record]:
-    """Return a record for each molecule of a unit that failed; model, protocol and settings are as the others'."""
+def _alike(records: Sequence[Record], unit: Unit) -> list[Record]:
+    """Return what a molecule that failed would have had: a run for each seed and condition, else one record."""
+    protocol = unit.arguments[0]
+    mine = [r for r in records if r.protocol == protocol] or list(records)
+    return [r for r in mine if r.molecule == mine[0].molecule] if protocol == "stability" else mine[:1]
+
+
+def _errors(alike: Sequence[Record], lost: Sequence[Unit], failed: Mapping[str, str]) -> list[Record]:
+    """Return the records of each molecule of a unit that failed; model, protocol, settings and seeds are others'."""
     found = []
     for unit in lost:
         known = tasks.get(unit.task_file) if unit.task_file else None
         for name in unit.molecules or (unit.task,):
             molecule = known.find(name) if known else None
-            found.append(
+            found += [
                 replace(
                     like,
                     molecule=name,
@@ -110,7 +174,8 @@ def _errors(like: Record, lost: Sequence[Unit], failed: Mapping[str, str]) -> li
                     structure_sha256="",
                     evidence={},
                 )
-            )
+                for like in alike
+            ]
     return found
 
 
@@ -119,6 +184,8 @@ def _link(source: Path, target: Path) -> None:
         target.mkdir(exist_ok=True)
         try:
             os.link(path, target / path.name)
+        except FileExistsError:  # a link to another unit's: to copy over it would be to write into that unit
+            continue
         except OSError:
             shutil.copyfile(path, target / path.name)
 

@@ -52,8 +52,8 @@ class Child:
     """
 
     def __init__(self, python: str, log: Path) -> None:
-        read, write = os.pipe()
         log.parent.mkdir(parents=True, exist_ok=True)
+        read, write = os.pipe()
         try:
             with log.open("ab") as handle:
                 self._process = subprocess.Popen(
@@ -115,10 +115,11 @@ class Child:
         return f"its process died, {how}; see {self.log}"
 
 
-def run_unit(unit: dict[str, Any], out: str, timeout_s: float, kept: str | float) -> dict[str, Any]:
+def run_unit(unit: dict[str, Any], out: str, timeout_s: float, kept: str | float, at: str = "") -> dict[str, Any]:
     """Run a unit, or find it done, and return {"key", "wall_s", "n_records", "verdicts"}; verdicts are counts by name.
 
     Two workers that run the same unit do no harm: the first that ends puts its folder in place, the other's is dropped.
+    Relative paths are from `at`, the driver's folder: a worker may have been started elsewhere.
 
     Raises
     ------
@@ -131,25 +132,27 @@ def run_unit(unit: dict[str, Any], out: str, timeout_s: float, kept: str | float
         return _told(target)
     work = folder / "at-work" / f"{asked.key}-{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
     try:
-        return _run(asked, folder, work, target, timeout_s, kept)
+        return _run(asked, folder, work, target, timeout_s, kept, at)
     except OSError as problem:
         raise UnitFailedError(f"{problem.strerror or problem} ({problem.filename or work})") from problem
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _run(unit: Unit, out: Path, work: Path, target: Path, timeout_s: float, kept: str | float) -> dict[str, Any]:
-    _check_model(unit)
+def _run(
+    unit: Unit, out: Path, work: Path, target: Path, timeout_s: float, kept: str | float, at: str
+) -> dict[str, Any]:
+    _check_model(unit, at)
     child_key = (threading.get_ident(), unit.python)
     child = _children.pop(child_key, None) or Child(unit.python, _log(out))
-    answer = child.ask({"arguments": [*unit.arguments, "--out", str(work)]}, timeout_s)
+    answer = child.ask({"arguments": [*unit.arguments, "--out", str(work.absolute())], "at": at}, timeout_s)
     _children[child_key] = child  # alive, and warm for the next one
     if answer["reason"]:
         raise UnitFailedError(answer["reason"])
     records = read_records(work / "records.jsonl")
     if not records:
         raise UnitFailedError("it left no record")
-    _check_model(unit)
+    _check_model(unit, at)
     _prune(work, records, kept)
     told = {
         "unit": {**asdict(unit), "resources": dict(unit.resources)},
@@ -165,9 +168,9 @@ def _run(unit: Unit, out: Path, work: Path, target: Path, timeout_s: float, kept
     return _told(target)
 
 
-def _check_model(unit: Unit) -> None:
+def _check_model(unit: Unit, at: str) -> None:
     """Raise if the model's file is another one than was planned: before the unit, and when it has ended."""
-    if unit.model_file and sha256_of(Path(unit.model_file)) != unit.model_file_sha256:
+    if unit.model_file and sha256_of(Path(at, unit.model_file)) != unit.model_file_sha256:
         raise UnitFailedError(f"{unit.model_file} has changed since the campaign was planned; give the command again")
 
 
@@ -200,12 +203,17 @@ def _outcome(record: Record) -> str:
 def _in_place(work: Path, target: Path) -> None:
     """Rename the folder to its place; if another worker was there first, leave that."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    _sync(work)
     try:
         work.rename(target)
     except OSError as problem:
         if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not (target / "unit.json").is_file():
             raise
-    descriptor = os.open(target.parent, os.O_RDONLY)
+    _sync(target.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

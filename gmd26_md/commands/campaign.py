@@ -79,6 +79,7 @@ def _read(file: Path) -> Campaign:
 
 
 def _failures(campaign: Campaign, units: list[Unit]) -> dict[str, str]:
+    """Return why units failed in earlier calls."""
     found = {}
     for unit in units:
         path = campaign.out / "failed" / f"{unit.key}.json"
@@ -94,7 +95,7 @@ def _print_plan(campaign: Campaign, units: list[Unit], as_json: bool) -> None:
 
     found = costs(campaign.out, units, sys.executable)
     if as_json:
-        click.echo(json.dumps(as_rows(found), indent=1))
+        click.echo(json.dumps(as_rows(found), indent=1, allow_nan=False))
         return
     click.echo(f"{'model':<28} {'protocol':<15} {'task':<15} {'units':>5} {'done':>5} {'hours':>7} {'MB':>7}")
     for c in found:
@@ -139,7 +140,9 @@ def _finish(campaign: Campaign, units: list[Unit], failed: dict[str, str], as_js
     from gmd26_md.campaign.gather import gather
 
     folders = gather(campaign.out, units, failed)
-    n_done = sum(is_done(campaign.out, unit) for unit in units)
+    done = {unit.key for unit in units if is_done(campaign.out, unit)}
+    failed = {key: reason for key, reason in failed.items() if key not in done}  # another driver may have done it
+    n_done = len(done)
     if as_json:
         told = {u.label: failed[u.key] for u in units if u.key in failed}
         outcome = {"n_units": len(units), "n_done": n_done, "failed": told, "runs": [str(f) for f in folders]}

@@ -1,0 +1,171 @@
+"""Records of units brought together: each once, whatever failed before, whoever else gathers, and whole."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gmd26_md.campaign.description import read_campaign
+from gmd26_md.campaign.drive import _clean, run_missing
+from gmd26_md.campaign.gather import gather
+from gmd26_md.campaign.units import Unit, units_of
+from gmd26_md.commands.campaign import command
+from gmd26_md.protocols.stability_settings import Settings
+from gmd26_md.records import Record, append_record, read_records
+
+FILE = """
+name: audit
+out: {out}
+models: [{{model: harmonic, name: m}}]
+tasks: [duplication]
+protocols: [stability]
+molecules_per_unit: 12
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> tuple[Path, list[Unit]]:
+    """Return a campaign's folder, and its two units of twelve molecules."""
+    path = tmp_path / "campaign.yaml"
+    path.write_text(FILE.format(out=tmp_path / "out"), encoding="utf-8")
+    return tmp_path / "out", units_of(read_campaign(path))
+
+
+def record(molecule: str, **more: Any) -> Record:
+    settings = asdict(Settings(temperature_K=more.pop("temperature_K", 300.0), reference="gfn2-xtb"))
+    given = {"seed": 0, "verdict": "faithful", "protocol": "stability"} | more
+    return Record(
+        model="m", model_sha256="0", family="f", molecule=molecule, formula="H2O", split="ood", task="duplication",
+        settings=settings, **given,
+    )  # fmt: skip
+
+
+def put(out: Path, unit: Unit, records: list[Record], *, file: str = "x") -> None:
+    """Lay down a unit that is done."""
+    folder = out / "units" / unit.key
+    for one in records:
+        append_record(folder / "records.jsonl", one)
+    for name, content in (("run.json", {"model": "m"}), ("summary.json", {}), ("unit.json", {"verdicts": {}})):
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    (folder / "trajectories").mkdir()
+    (folder / "trajectories" / file).write_text(unit.key, encoding="utf-8")
+
+
+def verdicts(out: Path) -> Counter[str | None]:
+    (folder,) = (out / "runs").iterdir()
+    return Counter(r.verdict for r in read_records(folder / "records.jsonl"))
+
+
+def test_a_unit_that_failed_and_was_done_later_leaves_no_error(plan: tuple[Path, list[Unit]]) -> None:
+    out, (first, second) = plan
+    put(out, first, [record(name) for name in first.molecules])
+    gather(out, [first, second], {second.key: "no memory"})
+    assert verdicts(out) == {"faithful": 12, "error": 12}
+    put(out, second, [record(name) for name in second.molecules])
+    gather(out, [first, second], {})
+    assert verdicts(out) == {"faithful": 24}
+
+
+def test_what_another_driver_failed_at_is_no_error_where_it_is_done(plan: tuple[Path, list[Unit]]) -> None:
+    out, both = plan
+    for unit in both:
+        put(out, unit, [record(name) for name in unit.molecules])
+    gather(out, both, {both[0].key: "no memory"})
+    assert verdicts(out) == {"faithful": 24}
+
+
+def test_a_molecule_that_failed_counts_as_often_as_one_that_was_run(plan: tuple[Path, list[Unit]]) -> None:
+    out, (first, second) = plan
+    runs = [record(first.molecules[0], temperature_K=t, seed=s) for t in (300.0, 500.0) for s in (0, 1, 2)]
+    static = record(first.molecules[0], protocol="static-errors", verdict=None)  # it stands before them
+    put(out, first, [static, *runs, record(first.molecules[1])])
+    (folder,) = gather(out, [first, second], {second.key: "no memory"})
+    errors = [r for r in read_records(folder / "records.jsonl") if r.verdict == "error"]
+    assert {r.protocol for r in errors} == {"stability"}
+    assert Counter(r.molecule for r in errors) == dict.fromkeys(second.molecules, 6)
+    assert len({r.key for r in errors}) == len(errors)
+    assert {r.reason for r in errors} == {"error: no memory"}
+
+
+def test_gathering_writes_into_no_unit(plan: tuple[Path, list[Unit]]) -> None:
+    out, both = plan
+    for unit in both:  # a file of one name in both
+        put(out, unit, [record(name) for name in unit.molecules], file="same.extxyz")
+    gather(out, both, {})
+    for unit in both:
+        text = (out / "units" / unit.key / "trajectories" / "same.extxyz").read_text(encoding="utf-8")
+        assert text == unit.key
+
+
+def test_a_folder_of_which_no_unit_is_done_any_more_is_gone_and_the_units_stay(plan: tuple[Path, list[Unit]]) -> None:
+    out, both = plan
+    put(out, both[0], [record("water")])
+    (folder,) = gather(out, both, {})
+    changed = [replace(unit, key=f"other{number}") for number, unit in enumerate(both)]
+    assert gather(out, changed, {}) == []
+    assert not folder.exists()
+    assert (out / "units" / both[0].key / "records.jsonl").is_file()
+
+
+def test_drivers_that_gather_at_once_leave_one_whole_folder(plan: tuple[Path, list[Unit]]) -> None:
+    out, (first, second) = plan
+    put(out, first, [record(name) for name in first.molecules])
+    problems: list[Exception] = []
+
+    def often(number: int) -> None:
+        try:
+            for n in range(10):  # another reason each time, so that the folder is made each time
+                gather(out, [first, second], {second.key: f"{number} {n}"})
+        except Exception as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=often, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert verdicts(out) == {"faithful": 12, "error": 12}
+    assert not list((out / "at-work").iterdir())
+
+
+def test_what_a_driver_that_was_killed_had_half_gathered_is_cleared_away(
+    plan: tuple[Path, list[Unit]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, _ = plan
+    monkeypatch.setattr("gmd26_md.campaign.gather.os.getpid", lambda: 2**22 + 1)  # no process has this number
+    from gmd26_md.campaign.gather import _aside
+
+    left = _aside(out)
+    monkeypatch.undo()
+    mine = _aside(out)
+    for folder in (left, left.with_name(f"{left.name}.old"), mine):
+        folder.mkdir(parents=True)
+    _clean(out)
+    assert [path.name for path in (out / "at-work").iterdir()] == [mine.name]
+
+
+def test_the_next_call_and_the_status_forget_a_failure_of_a_unit_that_is_done(
+    plan: tuple[Path, list[Unit]], tmp_path: Path
+) -> None:
+    # as when the driver is killed between the two
+    out, both = plan
+    for unit in both:
+        put(out, unit, [record(name) for name in unit.molecules])
+    failed = out / "failed" / f"{both[0].key}.json"
+    failed.parent.mkdir()
+    failed.write_text(json.dumps({"reasons": ["no memory"]}), encoding="utf-8")
+    told = CliRunner().invoke(command, ["status", str(tmp_path / "campaign.yaml"), "--json"], standalone_mode=False)
+    assert told.return_value == 0
+    assert json.loads(told.stdout) | {"runs": []} == {"n_units": 2, "n_done": 2, "failed": {}, "runs": []}
+    assert verdicts(out) == {"faithful": 24}
+    progress = run_missing(read_campaign(tmp_path / "campaign.yaml"), both)
+    assert progress.failed == {}
+    assert not failed.exists()
