@@ -106,7 +106,7 @@ class Campaign:
 
     def python_of(self, model: ModelEntry) -> str:
         """Return the executable that runs a model."""
-        return self.environments[model.environment] if model.environment else sys.executable
+        return str(Path(self.environments[model.environment]).absolute()) if model.environment else sys.executable
 
 
 def read_campaign(path: Path) -> Campaign:
@@ -139,8 +139,6 @@ def _campaign(found: dict[str, Any]) -> Campaign:
     for key in ("name", "models", "protocols"):
         if not found.get(key):
             raise UserError(f"{key} is missing; a campaign has name, models, protocols, and tasks or molecules.")
-    if not (found.get("tasks") or found.get("molecules")):
-        raise UserError("neither tasks nor molecules; name what the models are tried on.")
     name = str(found["name"])
     if not all(c.isalnum() or c in "._-" for c in name):
         raise UserError(f"name is {name!r}; it is a folder's name too, so write letters, digits, '.', '_' and '-'.")
@@ -150,10 +148,12 @@ def _campaign(found: dict[str, Any]) -> Campaign:
             raise UserError(f"environments: {environment} is {python}, which does not exist; give its python.")
     models = tuple(_model(entry, environments) for entry in _list(found, "models"))
     _refuse_twice("models", [m.name for m in models])
+    if not (found.get("tasks") or found.get("molecules") or any(m.tasks for m in models)):
+        raise UserError("neither tasks nor molecules; name what the models are tried on.")
     protocols = tuple(_protocol(entry) for entry in _list(found, "protocols"))
     _refuse_twice("protocols", [p.name for p in protocols])
     kept = found.get("keep_trajectories", "all")
-    if kept not in KEPT and not (isinstance(kept, int | float) and 0 <= kept <= 1):
+    if kept not in KEPT and (isinstance(kept, bool) or not (isinstance(kept, int | float) and 0 <= kept <= 1)):
         raise UserError(f"keep_trajectories is {kept!r}; allowed: {', '.join(KEPT)}, or a fraction from 0 to 1.")
     return Campaign(
         name=name,
@@ -163,9 +163,9 @@ def _campaign(found: dict[str, Any]) -> Campaign:
         tasks=tuple(map(str, _list(found, "tasks"))),
         molecules=tuple(map(str, _list(found, "molecules"))),
         environments=environments,
-        molecules_per_unit=int(_number(found, "molecules_per_unit", 8, at_least=1)),
+        molecules_per_unit=_count(found, "molecules_per_unit", 8, at_least=1),
         unit_minutes=_number(found, "unit_minutes", 60.0, at_least=0.01),
-        n_retries=int(_number(found, "n_retries", 2, at_least=0)),
+        n_retries=_count(found, "n_retries", 2, at_least=0),
         keep_trajectories=kept,
     )
 
@@ -178,13 +178,14 @@ def _model(entry: Any, environments: Mapping[str, str]) -> ModelEntry:
     environment = str(given.get("environment", ""))
     if environment and environment not in environments:
         raise unknown_name(f"environment of {given['model']}", environment, list(environments) or ["none is named"])
+    resources = _mapping(given, "resources")
     return ModelEntry(
         model=given["model"],
         name=str(given.get("name") or Path(given["model"]).name.removesuffix(".pt")).replace("/", "-"),
         environment=environment,
         tasks=tuple(map(str, _list(given, "tasks"))),
         options=_mapping(given, "options"),
-        resources={str(k): float(v) for k, v in _mapping(given, "resources").items()},
+        resources={str(k): _number(resources, k, 0.0, at_least=0) for k in resources},
     )
 
 
@@ -232,3 +233,10 @@ def _number(found: Mapping[str, Any], key: str, default: float, *, at_least: flo
     if isinstance(value, bool) or not isinstance(value, int | float) or not at_least <= value < float("inf"):
         raise UserError(f"{key} is {value!r}; it must be a number of {at_least:g} or more.")
     return float(value)
+
+
+def _count(found: Mapping[str, Any], key: str, default: int, *, at_least: int) -> int:
+    value = _number(found, key, default, at_least=at_least)
+    if value != int(value):
+        raise UserError(f"{key} is {value!r}; it must be a whole number.")
+    return int(value)

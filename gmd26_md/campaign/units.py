@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from gmd26_md.campaign.description import Campaign, ModelEntry, ProtocolEntry
 from gmd26_md.errors import UserError
 from gmd26_md.files import sha256_of
 from gmd26_md.molecules import Molecule
+from gmd26_md.tasks import Task
+
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -71,33 +75,44 @@ def units_of(campaign: Campaign) -> list[Unit]:
     Raises
     ------
     UserError
-        For an unknown task, a missing file, or an option that the command does not take.
+        For an unknown task, a missing file, an option that the command does not take, a model that nothing is to be
+        tried on, or names that would be one folder.
     """
-    found = []
+    found: list[Unit] = []
     for model in campaign.models:
+        before = len(found)
         for protocol in campaign.protocols:
             for task in model.tasks or campaign.tasks:
-                for molecules in _batches(task, campaign.molecules_per_unit):
-                    found.append(_task_unit(campaign, model, protocol, task, molecules))
+                named = tasks.get(task)
+                for molecules in _batches(named, campaign.molecules_per_unit):
+                    found.append(_task_unit(campaign, model, protocol, task, named, molecules))
+            # static errors need reference frames, which a file of structures has not
             for path in () if protocol.protocol == "static-errors" else campaign.molecules:
                 found.append(_file_unit(campaign, model, protocol, path))
+        if len(found) == before:
+            raise UserError(f"{model.name} has nothing to be tried on; name tasks (static-errors needs them).")
+    _check_folders(found)
     _check_options(found)
     return found
 
 
-def _batches(task: str, size: int) -> list[tuple[Molecule, ...]]:
-    molecules = tasks.get(task).tested
+def _batches(task: Task, size: int) -> list[tuple[Molecule, ...]]:
+    molecules = task.tested
     return [molecules[i : i + size] for i in range(0, len(molecules), size)]
 
 
 def _task_unit(
-    campaign: Campaign, model: ModelEntry, protocol: ProtocolEntry, task: str, molecules: Sequence[Molecule]
+    campaign: Campaign,
+    model: ModelEntry,
+    protocol: ProtocolEntry,
+    task: str,
+    named: Task,
+    molecules: Sequence[Molecule],
 ) -> Unit:
-    named = tasks.get(task)
     options = {**model.options, **protocol.options}
-    frames = _frames_folder(model, options)
+    folders = _frames_folders(model, options)
     content = {
-        "structures": {m.name: [m.smiles, _digest_of_frames(frames, m.slug)] for m in molecules},
+        "structures": {m.name: [m.smiles, _digest_of_frames(folders, m.slug)] for m in molecules},
         "task": [named.name, named.sha256],
     }
     chosen = [part for m in molecules for part in ("--only", m.name)]
@@ -130,10 +145,12 @@ def _unit(
         "protocol": protocol.protocol,
         "options": given,
         "model": sha256 or model.model,
-        "version": version("gmd26-md"),
+        "version": _version(),
         "environment": model.environment,
         "keep_trajectories": campaign.keep_trajectories,
     }
+    if files := _digests_of_files(given):
+        question["files"] = files
     return Unit(
         key=hashlib.sha256(strict_json.canonical(question).encode()).hexdigest()[:32],
         model=model.name,
@@ -187,21 +204,64 @@ def _sha256(path: str) -> str:
     return sha256_of(Path(path))
 
 
-def _frames_folder(model: ModelEntry, options: Mapping[str, Any]) -> Path | None:
+@cache
+def _version() -> str:
+    return version("gmd26-md")  # reads a file each time
+
+
+def _digests_of_files(given: Sequence[str]) -> dict[str, str]:
+    """Return hashes of the files that options name: FILE, FILE.py:FUNCTION or NAME=FILE."""
+    found = {}
+    for text in given:
+        for name in (text, text.partition(":")[0], text.partition("=")[2]):
+            with contextlib.suppress(OSError, ValueError):  # longer than a file's name may be: it is none
+                if name and Path(name).is_file():
+                    found[text] = _sha256(name)
+    return found
+
+
+def _frames_folders(model: ModelEntry, options: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return where a command looks for reference frames, in its order."""
     if "frames" in options:
-        return Path(str(options["frames"]))
+        return (Path(str(options["frames"])),)
     file = model_file(model.model)
-    beside = file.resolve().parent / "frames" if file else None
-    return next((folder for folder in (beside, Path("data")) if folder is not None and folder.is_dir()), None)
+    beside = (file.resolve().parent / "frames",) if file else ()
+    return (*beside, Path("data"))
 
 
 @cache
-def _digest_of_frames(folder: Path | None, slug: str) -> str | None:
+def _digest_of_frames(folders: tuple[Path, ...], slug: str) -> str | None:
     """Return a hash of what made a molecule's reference frames, so that other frames are another unit."""
-    if folder is None:
-        return None
-    found = sorted(folder.glob(f"**/{slug}/provenance.json"))
+    found = next((mine for folder in folders if (mine := _provenances(folder).get(slug))), None)
     return hashlib.sha256("".join(sha256_of(path) for path in found).encode()).hexdigest()[:16] if found else None
+
+
+@cache
+def _provenances(folder: Path) -> Mapping[str, Sequence[Path]]:
+    """Return the descriptions of reference frames below a folder, by molecule."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("**/provenance.json")):
+        found.setdefault(path.parent.name, []).append(path)
+    return found
+
+
+def _check_folders(units: Sequence[Unit]) -> None:
+    """Refuse two things of one name, whose records would be one table, and names that no folder can have."""
+    sources: dict[str, tuple[str, ...]] = {}
+    for unit in units:
+        name = "-".join(unit.group)
+        if len(name.encode()) > _LONGEST_NAME or "/" in name or "\0" in name:
+            raise UserError(
+                f"{name[:60]}... is no folder's name; give model or protocol a 'name' without '/', "
+                f"{_LONGEST_NAME} letters with the task's at most."
+            )
+        source = (*unit.group, unit.task_file or unit.arguments[unit.arguments.index("--molecules") + 1])
+        # no two that differ in case alone, either: some file systems do not tell them apart
+        if sources.setdefault(name.casefold(), source) != source:
+            raise UserError(
+                f"{' of '.join(dict.fromkeys((sources[name.casefold()][3], source[3])))} would be the folder {name} "
+                "twice; rename a file, or give model or protocol another 'name'."
+            )
 
 
 def _check_options(units: Sequence[Unit]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gmd26_md.campaign import units
 from gmd26_md.campaign.description import read_campaign
 from gmd26_md.campaign.units import as_arguments, units_of
 from gmd26_md.errors import UserError
@@ -39,6 +40,9 @@ def written(folder: Path, text: str) -> Path:
         ("model: gfn2-xtb", "file: gfn2-xtb", "gfn2-xtb"),
         ("    name: xtb", "    environment: other", "environment"),
         ("protocols:", "keep_trajectories: some\nprotocols:", "all, failures, none"),
+        ("protocols:", "keep_trajectories: true\nprotocols:", "all, failures, none"),
+        ("protocols:", "molecules_per_unit: 2.5\nprotocols:", "whole number"),
+        ("    name: xtb", "    resources: {GPU: many}", "GPU is 'many'"),
         ("protocols:", "n_retries: -1\nprotocols:", "n_retries.*0 or more"),
         ("protocols:", "unit_minutes: .nan\nprotocols:", "unit_minutes"),
         ("protocols:", "environments: {x: /no/python}\nprotocols:", "does not exist"),
@@ -60,6 +64,13 @@ def test_a_mistake_is_named_with_the_file(tmp_path: Path, old: str, new: str, wo
         ("temperature-K: [300, 500]", "temperature-K: cold", "cold"),
         ("[duplication]", "[duplicatoin]", "duplication"),
         ("model: gfn2-xtb", "model: no.pt", "does not exist"),
+        ("stability: {{preset: quick,", "stability: {{name: a/b,", "no folder's name"),
+        ("name: xtb", f"name: {'x' * 200}", "no folder's name"),
+        (
+            "models:",
+            "models:\n  - {{model: harmonic, name: XTB}}",
+            "would be the folder stability-xtb-duplication twice",
+        ),
     ],
 )
 def test_what_the_command_line_refuses_is_refused_before_anything_runs(
@@ -76,6 +87,51 @@ def test_a_task_is_cut_into_units_that_hold_each_molecule_once(tmp_path: Path) -
     assert [len(unit.molecules) for unit in units] == [7, 7, 7, 3]
     assert len({name for unit in units for name in unit.molecules}) == 24
     assert len({unit.key for unit in units}) == 4
+
+
+def test_two_files_of_one_name_are_refused_as_their_records_would_be_one_table(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.xyz").write_text("1\n\nHe 0 0 0\n", encoding="utf-8")
+    both = f"molecules: [{tmp_path / 'a' / 'mine.xyz'}, {tmp_path / 'b' / 'mine.xyz'}]"
+    campaign = read_campaign(written(tmp_path, GOOD.replace("tasks: [duplication]", both)))
+    with pytest.raises(UserError, match=r"a/mine\.xyz of .*b/mine\.xyz would be the folder stability-xtb-mine twice"):
+        units_of(campaign)
+
+
+def test_a_model_that_nothing_is_tried_on_is_refused_and_tasks_of_its_own_suffice(tmp_path: Path) -> None:
+    (tmp_path / "mine.xyz").write_text("1\n\nHe 0 0 0\n", encoding="utf-8")
+    only_files = GOOD.replace("tasks: [duplication]", f"molecules: [{tmp_path / 'mine.xyz'}]")
+    static = only_files.replace("stability: {{preset: quick, temperature-K: [300, 500]}}", "static-errors")
+    with pytest.raises(UserError, match="xtb has nothing to be tried on"):
+        units_of(read_campaign(written(tmp_path, static)))
+    own = GOOD.replace("tasks: [duplication]\n", "").replace("    name: xtb", "    tasks: [duplication]")
+    assert len(units_of(read_campaign(written(tmp_path, own)))) == 3
+
+
+@pytest.mark.parametrize("option", ["reference: '{file}:f'", "model-arg: 'table={file}'", "recipe: '{file}'"])
+def test_files_that_options_name_are_known_by_their_content(tmp_path: Path, option: str) -> None:
+    file = tmp_path / "named.py"
+    arguments = as_arguments(
+        {name: text for name, _, text in [option.format(file=file).replace("'", "").partition(": ")]}
+    )
+    found = []
+    for text in ("one", "two", "one"):
+        file.write_text(text, encoding="utf-8")
+        units._sha256.cache_clear()  # a call of the command reads a file once
+        found.append(units._digests_of_files([*arguments, "--preset", "quick", "x" * 5000]))
+    assert found[0] == found[2] != found[1]
+    assert list(found[0]) == [arguments[1]]
+
+
+def test_a_key_follows_a_reference_s_file(tmp_path: Path) -> None:
+    file = tmp_path / "reference.py"
+    text = GOOD.replace("preset: quick", f"preset: quick, reference: '{file}:f'")
+    file.write_text("def f():\n    return 1\n", encoding="utf-8")
+    first = keys(tmp_path, text)
+    file.write_text("def f():\n    return 2\n", encoding="utf-8")
+    units._sha256.cache_clear()
+    assert not keys(tmp_path, text) & first
 
 
 def keys(folder: Path, text: str) -> set[str]:
