@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from gmd26_md import tasks
 from gmd26_md.campaign.drive import is_done
 from gmd26_md.campaign.units import Unit
 from gmd26_md.errors import UserError
+from gmd26_md.protocols.stability_settings import Settings, preset
 
 RELATIVE_COST = {
     "static-errors": 0.1,
@@ -54,7 +57,7 @@ def costs(out: Path, units: Sequence[Unit], this_python: str) -> list[Cost]:
     for unit in units:
         groups.setdefault(unit.group, []).append(unit)
     known = _known_s(out, units)
-    probed: dict[str, float] = {}
+    probed: dict[tuple[str, str], float] = {}
     found = []
     for (protocol, model, task), mine in groups.items():
         todo = [u for u in mine if not is_done(out, u)]
@@ -77,19 +80,21 @@ def _known_s(out: Path, units: Sequence[Unit]) -> dict[tuple[str, str], float]:
     return {key: float(np.mean(values)) for key, values in times.items()}
 
 
-def _probed_s(unit: Unit, probed: dict[str, float], this_python: str) -> tuple[float | None, str]:
+def _probed_s(unit: Unit, probed: dict[tuple[str, str], float], this_python: str) -> tuple[float | None, str]:
     """Return the time of a unit, s, and where that is from."""
     if unit.python != this_python:
         return None, "not timed: it runs in another environment"
     if not unit.task_file:
         return None, "not timed: structures of one's own"
-    if unit.model not in probed:
+    case = unit.model, unit.task  # molecules of another task are of another size
+    if case not in probed:
         try:
-            probed[unit.model] = _evaluation_s(unit)
+            with contextlib.redirect_stdout(sys.stderr):  # what a model's package prints is no part of the answer
+                probed[case] = _evaluation_s(unit)
         except UserError as problem:
             return None, f"not timed: {problem}"
     factor = RELATIVE_COST[unit.arguments[0]] * _n_runs(unit) * _run_length(unit)
-    return probed[unit.model] * _BARE_STEPS * factor, "a few evaluations, timed here"
+    return probed[case] * _BARE_STEPS * factor, "a few evaluations, timed here"
 
 
 def _evaluation_s(unit: Unit) -> float:
@@ -115,21 +120,27 @@ def _evaluation_s(unit: Unit) -> float:
     return (time.perf_counter() - began) / _TIMED
 
 
+def _settings(unit: Unit) -> Settings:
+    """Return a stability unit's settings where they cost: lengths, time step, frames, seeds."""
+    options = ("thermalise-ps", "run-ps", "timestep-fs", "save-every-fs", "n-seeds")
+    given = {name.replace("-", "_"): _option(unit, f"--{name}", "") for name in options}
+    numbers = {name: int(text) if name == "n_seeds" else float(text) for name, text in given.items() if text}
+    return preset(_option(unit, "--preset", "quick"), **numbers)
+
+
 def _n_runs(unit: Unit) -> float:
     if unit.arguments[0] != "stability":
         return 1.0
-    presets = {"standard": 3, "thorough": 5}
-    seeds = float(_option(unit, "--n-seeds", str(presets.get(_option(unit, "--preset", "quick"), 1))))
-    return seeds * max(1, unit.arguments.count("--temperature-K")) * max(1, unit.arguments.count("--ensemble"))
+    conditions = max(1, unit.arguments.count("--temperature-K")) * max(1, unit.arguments.count("--ensemble"))
+    return float(_settings(unit).n_seeds * conditions)
 
 
 def _run_length(unit: Unit) -> float:
-    """Return the length of a run over that of a quick one."""
+    """Return the steps of a run over those of a quick one."""
     if unit.arguments[0] != "stability":
         return 1.0
-    run_ps = {"standard": 10.0, "thorough": 50.0}.get(_option(unit, "--preset", "quick"), 1.0)
-    run_ps = float(_option(unit, "--run-ps", str(run_ps)))
-    return (run_ps + 0.5) / 1.5
+    settings = _settings(unit)
+    return (settings.thermalise_ps + settings.run_ps) * 1000.0 / settings.timestep_fs / _BARE_STEPS
 
 
 def _disk(units: Sequence[Unit]) -> float:
@@ -140,7 +151,8 @@ def _disk(units: Sequence[Unit]) -> float:
             continue
         task = tasks.get(unit.task_file)
         n_atoms = sum(len(task.find(name).atoms()) for name in unit.molecules)
-        frames = 100.0 * 1.5 * _run_length(unit) * _n_runs(unit)
+        settings = _settings(unit)
+        frames = ((settings.thermalise_ps + settings.run_ps) * 1000.0 / settings.save_every_fs + 2) * _n_runs(unit)
         total += n_atoms * frames * _BYTES_PER_ATOM_FRAME / 1e6
     return total
 
@@ -151,11 +163,12 @@ def _option(unit: Unit, name: str, default: str) -> str:
 
 
 def as_rows(found: Sequence[Cost]) -> list[Mapping[str, Any]]:
-    """Return the costs for a program."""
+    """Return the costs for a program; hours are None where they cannot be told."""
     return [
         {
             "model": c.model, "protocol": c.protocol, "task": c.task, "n_units": c.n_units, "n_done": c.n_done,
-            "worker_hours": c.hours, "trajectories_MB": c.disk_MB, "estimated_from": c.source,
+            "worker_hours": None if np.isnan(c.hours) else c.hours, "trajectories_MB": c.disk_MB,
+            "estimated_from": c.source,
         }
         for c in found
     ]  # fmt: skip
