@@ -102,7 +102,7 @@ def _table(runs: Sequence[str | Path], columns: Sequence[str] | None, where: Map
 def record_files(runs: Iterable[str | Path]) -> list[Path]:
     """Return the record files of run folders, or of all run folders below a folder, each once.
 
-    A campaign's units are passed over where its runs are gathered.
+    A campaign's units are passed over where its runs are gathered, and what is at work always.
 
     Raises
     ------
@@ -116,12 +116,20 @@ def record_files(runs: Iterable[str | Path]) -> list[Path]:
         elif (run / "records.jsonl").is_file():
             mine = [run / "records.jsonl"]
         else:
-            base = run / "runs" if (run / "units").is_dir() and (run / "runs").is_dir() else run
-            mine = sorted(base.glob("**/records.jsonl"))
+            mine = [path for path in sorted(run.glob("**/records.jsonl")) if not _is_passed_over(path, run)]
         if not mine:
             raise UserError(f"{run} holds no records.jsonl; give a run folder, or a folder of them.")
         found |= dict.fromkeys(path.resolve() for path in mine)
     return list(found)
+
+
+def _is_passed_over(path: Path, below: Path) -> bool:
+    """Tell whether a record file is a unit at work, or a campaign's unit that stands in the gathered runs too."""
+    inner = [folder for folder in path.parents if folder.is_relative_to(below)]
+    return any(
+        folder.name == "at-work" or (folder.name == "units" and any((folder.parent / "runs").glob("*/records.jsonl")))
+        for folder in inner
+    )
 
 
 def _lines(runs: Iterable[str | Path]) -> Iterator[dict[str, Any]]:

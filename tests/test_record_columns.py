@@ -89,6 +89,16 @@ def test_a_campaign_s_units_are_not_counted_beside_its_runs(tmp_path: Path) -> N
     assert len(records_frame(tmp_path)) == 1
 
 
+def test_a_folder_of_campaigns_counts_each_record_once_and_none_at_work(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        folder(tmp_path / name / "units" / "k", replace(ONE, model=name))
+        folder(tmp_path / name / "at-work" / "k-host-1-0", replace(ONE, model="unfinished"))
+    folder(tmp_path / "one" / "runs" / "stability-one-user", replace(ONE, model="one"))
+    assert list(records_frame(tmp_path)["model"]) == ["one", "two"]
+    assert list(records_frame(tmp_path / "one")["model"]) == ["one"]
+    assert list(records_frame(tmp_path / "two")["model"]) == ["two"]  # nothing is gathered yet
+
+
 def test_the_command_counts_verdicts_and_exports(runs: Path) -> None:
     counted = CliRunner().invoke(command, [str(runs), "--by", "model", "--json"])
     assert json.loads(counted.output) == [
