@@ -73,9 +73,15 @@ def _processes(n_workers: int | None) -> Iterator[Engine]:
     n = n_workers or os.cpu_count() or 1
     threads = max(1, (os.cpu_count() or 1) // n)
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(n, context, _begin_local, (threads,))
     try:
         yield Engine(lambda resources, function, *given: pool.submit(function, *given), f"{n} local processes")
+    except BaseException:
+        # left alone, a pool ends what is at work and what it has handed out: this process would wait for units
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -17,7 +17,7 @@ import pytest
 from ase.build import molecule
 from ase.io import write
 
-from gmd26_md.campaign import worker
+from gmd26_md.campaign import child, worker
 from gmd26_md.campaign.description import Campaign, read_campaign
 from gmd26_md.campaign.drive import is_done, run_missing
 from gmd26_md.campaign.gather import gather
@@ -122,6 +122,22 @@ def test_a_model_s_file_that_changes_under_way_spoils_the_unit(tmp_path: Path) -
     with pytest.raises(UnitFailedError, match="has changed"):  # and is met before anything is run
         run_unit(plain, out, 120.0, "all")
     assert not is_done(Path(out), unit)
+
+
+def test_relative_paths_are_from_the_driver_s_folder_wherever_a_worker_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit, _, _ = one_unit(tmp_path, "good")
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert child.answer({"arguments": ["--version"], "at": str(tmp_path / "there")})["reason"] == ""
+    assert Path.cwd() == tmp_path / "there"
+    assert "nowhere" in child.answer({"arguments": ["--version"], "at": str(tmp_path / "nowhere")})["reason"]
+    shutil.copyfile(MODELS, tmp_path / "model.py")
+    relative = replace(unit, model_file="model.py")
+    worker._check_model(relative, str(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        worker._check_model(relative, str(tmp_path / "there"))
 
 
 def test_what_the_command_refuses_is_the_reason(tmp_path: Path) -> None:

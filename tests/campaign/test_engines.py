@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import operator
+import os
 import sys
+import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +33,25 @@ def test_every_engine_runs_a_function_and_hands_on_its_error(name: str, monkeypa
         assert engine.submit({}, operator.add, 2, 3).result(timeout=60) == 5
         with pytest.raises(ZeroDivisionError):
             engine.submit({}, operator.truediv, 1, 0).result(timeout=60)
+
+
+def test_an_interrupt_ends_local_workers_and_waits_for_no_unit() -> None:
+    others = set(multiprocessing.active_children())
+    with pytest.raises(KeyboardInterrupt), open_engine("processes", 1) as engine:  # noqa: PT012
+        engine.submit({}, os.getpid).result(timeout=60)
+        for _ in range(3):  # one at work, others handed out already
+            engine.submit({}, time.sleep, 600)
+        raise KeyboardInterrupt
+    for process in set(multiprocessing.active_children()) - others:
+        process.join(20)
+        assert not process.is_alive()
+
+
+def test_a_local_cluster_runs_what_asks_for_resources() -> None:
+    # its workers offer none: the unit would wait for ever
+    pytest.importorskip("distributed")
+    with open_engine("dask", 1) as engine:
+        assert engine.submit({"GPU": 1.0}, operator.add, 2, 3).result(timeout=60) == 5
 
 
 @pytest.mark.parametrize(
