@@ -102,7 +102,8 @@ def _again(line: str, record: Record, out: Path, python: str) -> Record:
     words = shlex.split(line, comments=True)
     folder = Path(words[1]) if words[0] == "cd" else Path.cwd()
     arguments = words[words.index("gmd26-md") + 1 :]
-    whole = [python, "-m", "gmd26_md", *arguments, "--out", str(out.absolute()), "--quiet"]
+    executable = str(Path(python).absolute()) if Path(python).is_file() else python  # the folder is another one there
+    whole = [executable, "-m", "gmd26_md", *arguments, "--out", str(out.absolute()), "--quiet"]
     done = subprocess.run(whole, cwd=folder, capture_output=True, text=True)
     made = [r for r in read_records(out / "records.jsonl") if r.protocol == "stability"]
     same = [r for r in made if r.molecule == record.molecule and r.seed == record.seed]
