@@ -29,6 +29,7 @@ from gmd26_md.errors import UserError, unknown_name
 
 PROTOCOLS = ("static-errors", "stability", "relaxation", "scan", "conservation", "distributions")
 KEPT = ("all", "failures", "none")
+_OWN = ("model", "task", "molecules", "only", "out", "quiet", "json", "help")  # options of a command
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,10 @@ def _campaign(found: dict[str, Any]) -> Campaign:
         if not found.get(key):
             raise UserError(f"{key} is missing; a campaign has name, models, protocols, and tasks or molecules.")
     name = str(found["name"])
-    if not all(c.isalnum() or c in "._-" for c in name):
+    if not (all(c.isalnum() or c in "._-" for c in name) and name.strip(".")):
         raise UserError(f"name is {name!r}; it is a folder's name too, so write letters, digits, '.', '_' and '-'.")
+    if not isinstance(found.get("out", ""), str):
+        raise UserError(f"out is {found['out']!r}; it must be a folder's name.")
     environments = {str(k): str(v) for k, v in _mapping(found, "environments").items()}
     for environment, python in environments.items():
         if not Path(python).is_file():
@@ -179,12 +182,14 @@ def _model(entry: Any, environments: Mapping[str, str]) -> ModelEntry:
     if environment and environment not in environments:
         raise unknown_name(f"environment of {given['model']}", environment, list(environments) or ["none is named"])
     resources = _mapping(given, "resources")
+    options = _mapping(given, "options")
+    _refuse_own(f"options of {given['model']}", options)
     return ModelEntry(
         model=given["model"],
         name=str(given.get("name") or Path(given["model"]).name.removesuffix(".pt")).replace("/", "-"),
         environment=environment,
         tasks=tuple(map(str, _list(given, "tasks"))),
-        options=_mapping(given, "options"),
+        options=options,
         resources={str(k): _number(resources, k, 0.0, at_least=0) for k in resources},
     )
 
@@ -199,7 +204,14 @@ def _protocol(entry: Any) -> ProtocolEntry:
     if not isinstance(options or {}, dict):
         raise UserError(f"protocols: the options of {protocol} are {options!r}; write option: value.")
     chosen = dict(options or {})
+    _refuse_own(f"options of {protocol}", chosen)
     return ProtocolEntry(str(protocol), chosen, name=str(chosen.pop("name", protocol)))
+
+
+def _refuse_own(kind: str, options: Mapping[str, Any]) -> None:
+    for name in options:
+        if str(name).lstrip("-") in _OWN:
+            raise UserError(f"{kind}: {name} is not for a file to say; the campaign itself sets {', '.join(_OWN)}.")
 
 
 def _refuse_unknown(kind: str, given: Mapping[str, Any], allowed: set[str]) -> None:
