@@ -83,7 +83,7 @@ def _table(runs: Sequence[str | Path], columns: Sequence[str] | None, where: Map
     for name in (*(columns or ()), *where):
         if name not in names:
             raise unknown_name("column", name, names)
-    terms = [compute.field(name).isin(v if isinstance(v, list | tuple) else [v]) for name, v in where.items()]
+    terms = [compute.field(name).isin(_wanted(name, value)) for name, value in where.items()]
     wanted = terms[0] if terms else None
     for term in terms[1:]:
         wanted = wanted & term
@@ -97,6 +97,27 @@ def _table(runs: Sequence[str | Path], columns: Sequence[str] | None, where: Map
         table = table if wanted is None else table.filter(wanted)
         tables.append(table.select(list(columns)) if columns else table)
     return _arrow("pyarrow").concat_tables(tables)
+
+
+def _wanted(name: str, value: Any) -> pa.Array:
+    """Return the values that a column may have, of the column's type: text that says a number is one there."""
+    pa = _arrow("pyarrow")
+    kind = _schema().field(name).type
+    read = str if kind == pa.string() else _whole if kind == pa.int64() else float
+    try:
+        return pa.array([None if v is None else read(v) for v in _several(value)], type=kind)
+    except (ValueError, TypeError) as problem:
+        raise UserError(f"{name} holds numbers{', whole ones' if read is _whole else ''}; got {value!r}.") from problem
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _whole(value: Any) -> int:
+    if float(value) != int(float(value)):
+        raise ValueError(value)
+    return int(float(value))
 
 
 def record_files(runs: Iterable[str | Path]) -> list[Path]:

@@ -99,6 +99,41 @@ def test_a_folder_of_campaigns_counts_each_record_once_and_none_at_work(tmp_path
     assert list(records_frame(tmp_path / "two")["model"]) == ["two"]  # nothing is gathered yet
 
 
+@pytest.mark.parametrize("through_parquet", [False, True])
+@pytest.mark.parametrize(
+    ("where", "n"),
+    [
+        ("verdict=", 1),  # what did not happen
+        ("verdict=,faithful", 2),  # or that
+        ("seed=1", 1),
+        ("temperature_K=300", 4),
+        ("molecule=007", 1),  # text stays text
+        ("molecule=7", 0),
+        ("model=12e5", 1),
+    ],
+)
+def test_a_condition_is_read_as_its_column_s_type(runs: Path, where: str, n: int, through_parquet: bool) -> None:
+    folder(runs / "run3", replace(ONE, molecule="007", model="12e5", seed=5, verdict="silent"))
+    folder(runs / "run3", replace(ONE, model="m", settings={"temperature_K": 500.0}, seed=6, verdict="silent"))
+    folder(runs / "run1", replace(ONE, settings={"temperature_K": 500.0}, seed=7, verdict="silent"))
+    source = runs.parent / "all.parquet" if through_parquet else runs
+    if through_parquet:
+        write_parquet([runs], source)
+    name, _, values = where.partition("=")
+    assert len(records_frame(source, where={name: [v or None for v in values.split(",")]})) == n
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--where", "seed=x"], "seed holds numbers, whole ones"), (["--where", "seed=0.5"], "whole"),
+     (["--where", "temperature_K=warm"], "temperature_K holds numbers"), (["--metric", "verdict"], "has no mean")],
+)  # fmt: skip
+def test_what_no_column_can_be_is_said(runs: Path, arguments: list[str], words: str) -> None:
+    told = CliRunner().invoke(command, [str(runs), *arguments])
+    assert isinstance(told.exception, UserError)
+    assert words in str(told.exception)
+
+
 def test_the_command_counts_verdicts_and_exports(runs: Path) -> None:
     counted = CliRunner().invoke(command, [str(runs), "--by", "model", "--json"])
     assert json.loads(counted.output) == [

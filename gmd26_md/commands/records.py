@@ -68,35 +68,26 @@ def command(
     click.echo(written(_rows(counted, form), form, width=line_width(), n_keys=len(keys)), nl=False)
 
 
-def _conditions(where: tuple[str, ...]) -> dict[str, list[object]]:
+def _conditions(where: tuple[str, ...]) -> dict[str, list[str | None]]:
     from gmd26_md.errors import UserError
 
-    found: dict[str, list[object]] = {}
+    found: dict[str, list[str | None]] = {}
     for text in where:
         name, sign, values = text.partition("=")
         if not (name and sign):
             raise UserError(f"--where {text!r} is not of the form COLUMN=VALUE; write --where verdict=silent,broken.")
-        found[name] = [_value(value) for value in values.split(",")]
+        found[name] = [value or None for value in values.split(",")]  # an empty one is what did not happen
     return found
-
-
-def _value(text: str) -> object:
-    """Return a number where it reads as one; an empty value is what did not happen."""
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _counted(frame: pd.DataFrame, keys: list[str], metrics: list[str]) -> pd.DataFrame:
     import pandas as pd
 
+    from gmd26_md.errors import UserError
+
+    for name in metrics:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise UserError(f"--metric {name} has no mean: it is text; name a number, as path_force_mae_eV_per_A.")
     grouped = frame.groupby(keys, dropna=False, observed=True)
     counts = grouped.size().rename("n_records").to_frame()
     verdicts = frame.groupby([*keys, "verdict"], observed=True).size().unstack(fill_value=0)
