@@ -121,6 +121,7 @@ def run_missing(
                     f"({type(problem).__name__}: {problem}); what is done is kept, give the command again."
                 ) from problem
             time.sleep(min(_LONGEST_REST_S, 2.0**breaks))
+    _clean(campaign.out)
     return progress
 
 
