@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +36,13 @@ def refused(cli, tmp_path, monkeypatch):
 
 
 # --- the model ---
+
+
+@pytest.mark.parametrize("command", ["stability", "static-errors"])
+def test_a_shipped_model_of_duplication_is_not_tested_as_unseen_on_its_own_molecules(refused, command):
+    shipped = Path(__file__).parents[1] / "checkpoints" / "deepset-moe-duplication.pt"
+    said = refused(command, "--model", shipped, "--task", "fusion")  # unseen there: the acids that trained it
+    assert "'ethanoic acid' (OOD) of task fusion has trained" in said
 
 
 def test_a_path_that_does_not_exist(refused, tiny_model):

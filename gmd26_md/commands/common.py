@@ -296,8 +296,7 @@ def _task_of(asked: str | None, subject: Subject, model: str) -> Task:
             "--molecules."
         )
     task = tasks.get(name) if asked else tasks.named(name)
-    if task.sha256:
-        refuse_trained_on(task, subject.trained_on, model)
+    refuse_trained_on(task, subject.trained_on, model)
     return task
 
 
