@@ -18,7 +18,7 @@ class UnsupportedElementError(UserError):
     """A molecule has an element that the model was not trained on."""
 
 
-def unknown_name(kind: str, got: str, allowed: Iterable[str]) -> UserError:
+def unknown_name(kind: str, got: str, allowed: Iterable[str], *, listed: str = "") -> UserError:
     """Return the error for a name that does not exist, with the closest one that does.
 
     Parameters
@@ -29,6 +29,8 @@ def unknown_name(kind: str, got: str, allowed: Iterable[str]) -> UserError:
         The name as the user gave it.
     allowed
         All names that exist.
+    listed
+        The command that lists them, where they are too many for a line.
     """
     names = sorted(allowed)
     close = difflib.get_close_matches(got.lower(), [n.lower() for n in names], n=1, cutoff=0.5)
@@ -36,4 +38,5 @@ def unknown_name(kind: str, got: str, allowed: Iterable[str]) -> UserError:
     if close:
         match = next(n for n in names if n.lower() == close[0])
         hint = f" Did you mean {match!r}?"
-    return UserError(f"unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
+    known = f"{len(names)}, listed by '{listed}'" if listed else ", ".join(names)
+    return UserError(f"unknown {kind} {got!r}.{hint} Known: {known}.")

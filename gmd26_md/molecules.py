@@ -278,4 +278,4 @@ def get(name: str) -> Molecule:
     for molecule in all_molecules():
         if wanted in (molecule.name, molecule.slug):
             return molecule
-    raise unknown_name("molecule", name, [molecule.name for molecule in all_molecules()])
+    raise unknown_name("molecule", name, [molecule.name for molecule in all_molecules()], listed="gmd26-md molecules")

@@ -103,6 +103,8 @@ def test_an_element_that_training_has_not_is_infinitely_far_and_said(place, cli)
     _, text, _ = cli("distance", "--model", place / "tiny.pt", place / "amine.xyz")
     assert "N is not in the training set" in text
     assert "inf" in text
+    write(place / "salt.xyz", molecule("NaCl"))
+    assert "Cl, Na are not in the training set" in cli("distance", "--model", place / "tiny.pt", place / "salt.xyz")[1]
 
 
 def test_data_fits_what_is_missing_and_keeps_it(tiny_model, tmp_path, cli, new_frames):

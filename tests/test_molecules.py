@@ -57,6 +57,11 @@ def test_an_unknown_molecule_is_answered_with_the_closest():
         molecules.get("pentanoic acd")
 
 
+def test_the_molecules_that_there_are_do_not_fill_the_screen():
+    with pytest.raises(UserError, match=r"'acetik acid'.* Known: 120, listed by 'gmd26-md molecules'\.$"):
+        molecules.get("acetik acid")
+
+
 def test_structures_are_deterministic_and_sane():
     molecule = molecules.get("butanedioic acid")
     first, second = (molecules.structure_from_smiles(molecule.smiles) for _ in range(2))

@@ -149,8 +149,9 @@ def _as_text(reports: list[MoleculeReport], problems: list[Problem], folder: Pat
     if len(rows) > 1:
         wide = [max(len(row[i]) for row in rows) for i in range(3)]
         lines += [f"{a:<{wide[0]}}  {b:>{wide[1]}}  {c:>{wide[2]}}  {d}" for a, b, c, d in rows]
-    n_bad = len({problem.molecule for problem in problems})
-    found = f"{len(problems)} problem{'s' if len(problems) != 1 else ''} in {n_bad}" if problems else "no problem"
+    n_bad = sum(bool(report.problems) for report in reports)
+    found = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}" if problems else "no problem"
+    found += f" in {n_bad}" if n_bad else ""  # none where only a hash list differs
     labels = "; labels were not computed anew" if quick else ""
     lines.append(
         f"{len(reports)} molecule{'s' if len(reports) != 1 else ''}, {n_frames(reports)} frames in {folder}: "

@@ -161,9 +161,10 @@ def words(found: dict[str, Any]) -> list[str]:
     for molecule in found["molecules"]:
         unseen = molecule["elements_not_in_training"]
         if unseen:
+            verb = "is" if len(unseen) == 1 else "are"
             lines.append(
-                f"{molecule['molecule']}: {', '.join(unseen)} is not in the training set; such atoms, and what sees "
-                "them, are infinitely far."
+                f"{molecule['molecule']}: {', '.join(unseen)} {verb} not in the training set; such atoms, and what "
+                "sees them, are infinitely far."
             )
     return lines
 

@@ -205,13 +205,14 @@ def _csv(rows: Sequence[PaperRow]) -> str:
     for row in rows:
         values = [v for metric in COLUMNS for v in row.errors.get(metric, (None, None))]
         values.append(row.ratio if RATIO in row.errors else None)
-        numbers = [_number(x) for v in values for x in ((v.value, v.standard_error) if v else (None, None))]
+        pairs = [(v.value, None if row.published else v.standard_error) if v else (None, None) for v in values]
+        numbers = [_number(x) for pair in pairs for x in pair]
         writer.writerow([row.family, row.source, int(row.published), row.budget, *numbers])
     return out.getvalue()
 
 
 def _number(value: float | None) -> str:
-    """Return a number for a program; nothing where there is none, "nan" where it is not finite and no error bar."""
+    """Return a number for a program; nothing where there is none, "nan" where it was had and is no number."""
     return "" if value is None else repr(float(value))
 
 

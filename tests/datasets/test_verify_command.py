@@ -107,6 +107,7 @@ def test_what_differs_from_a_hash_list_is_named(verify, data, tmp_path, ethane):
     assert lines[0] == "gfn2-xtb/ethane/more.extxyz: is there and not in the hash list"
     assert lines[1].startswith("gfn2-xtb/ethane/primary.extxyz: has hash ")
     assert lines[2] == "gfn2-xtb/propane/primary.extxyz: is in the hash list and not there"
+    assert lines[-1].endswith(": 3 problems; labels were not computed anew.")  # in no molecule of itself
 
 
 def test_no_hash_list_is_made_of_data_with_problems(verify, data, tmp_path, ethane):

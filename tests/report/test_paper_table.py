@@ -61,6 +61,7 @@ def test_csv_gives_numbers_apart_from_their_errors() -> None:
     assert float(mace["force_mae_eV_per_A_ood_over_id_ratio"]) == pytest.approx(2.5)
     assert mace["training"] == "1,000 steps, 2 min"
     assert all(line["force_mae_eV_per_A_id"] == "" for line in lines if line["source"] == "ours: not run")
+    assert {line["force_mae_eV_per_A_id_standard_error"] for line in lines if line["published"] == "1"} == {""}
 
 
 def test_latex_has_the_paper_s_columns_and_escapes_names() -> None:
