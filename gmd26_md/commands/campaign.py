@@ -149,7 +149,8 @@ def _finish(campaign: Campaign, units: list[Unit], failed: dict[str, str], as_js
         click.echo(json.dumps(outcome, indent=1))
     elif not quiet:
         _print_summaries(folders)
-        click.echo(f"{n_done} of {len(units)} units are done; their records are in {campaign.out / 'runs'}.")
+        where = f"; their records are in {campaign.out / 'runs'}" if n_done else ""
+        click.echo(f"{n_done} of {len(units)} units are done{where}.")
     for unit in units:
         if unit.key in failed and not as_json:
             click.echo(f"failed: {unit.label}: {failed[unit.key]}", err=True)

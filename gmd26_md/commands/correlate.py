@@ -40,8 +40,12 @@ def command(runs: tuple[Path, ...], split: str, top: int, form: str, as_json: bo
 
 
 def read_runs(runs: tuple[Path, ...]) -> tuple[list[Any], dict[str, dict[str, Any]]]:
-    """Return the records of all folders, and static errors by frame by model and molecule; the first given count."""
+    """Return the records of all folders, and static errors by frame by model and molecule; the first given count.
+
+    What a folder was asked for and has no record of is said on the standard error: it is in no denominator.
+    """
     from gmd26_md.errors import UserError
+    from gmd26_md.page.sources import unfinished
     from gmd26_md.run_folder import RunFolder
 
     records, static = [], {}  # type: ignore[var-annotated]
@@ -50,6 +54,8 @@ def read_runs(runs: tuple[Path, ...]) -> tuple[list[Any], dict[str, dict[str, An
         mine = folder.records() if run.is_dir() else []
         if not mine:
             raise UserError(f"{run} has no records; give a run folder, as a command printed it last.")
+        for words in unfinished(run, mine):
+            click.echo(f"note: {words}", err=True)
         records += mine
         for model in {r.model_sha256 for r in mine}:
             static[model] = folder.static_tables() | static.get(model, {})

@@ -63,11 +63,12 @@ def _chosen(run: Path, molecule: str | None, seed: int | None, temperature_k: fl
     records = [r for r in RunFolder(run).records() if r.protocol == "stability"] if run.is_dir() else []
     if not records:
         raise UserError(f"{run} has no run of 'gmd26-md stability'; give such a run folder.")
+    named = {n.lower() for n in _names_of(molecule)}
     found = [
         r
         for r in records
         if (key is None or r.key.startswith(key))
-        and (molecule is None or molecule.lower() in (r.molecule.lower(), r.slug.lower()))
+        and (molecule is None or named & {r.molecule.lower(), r.slug.lower()})
         and (seed is None or r.seed == seed)
         and (temperature_k is None or r.settings.get("temperature_K") == temperature_k)
     ]
@@ -77,6 +78,19 @@ def _chosen(run: Path, molecule: str | None, seed: int | None, temperature_k: fl
         what = f"{len(found)} runs fit" if found else "no run fits"
         raise UserError(f"{what}; name one with MOLECULE, --seed, --temperature-K or --key. There are: {some}, ...")
     return found[0]
+
+
+def _names_of(molecule: str | None) -> list[str]:
+    """Return a name as it was given, and the benchmark's own where it is an everyday one ("oxalic acid")."""
+    from gmd26_md import molecules
+    from gmd26_md.errors import UserError
+
+    if molecule is None:
+        return []
+    try:
+        return [molecule, molecules.get(molecule).name]
+    except UserError:
+        return [molecule]
 
 
 def _command_of(run: Path, record: Record) -> str:

@@ -81,7 +81,7 @@ def gather(runs: Sequence[Path]) -> Sources:
         records = folder.records() if run.is_dir() else []
         if not records and not (run / "run.json").is_file():
             raise UserError(f"{run} has no records; give a run folder, as a command printed it last.")
-        notes += _unfinished(run, records)
+        notes += unfinished(run, records)
         everything += records
         for record in records:
             folders.setdefault(record.key, []).append(run)
@@ -104,7 +104,7 @@ def _tables(folder: RunFolder, notes: list[str]) -> dict[str, np.ndarray]:
         return {}
 
 
-def _unfinished(run: Path, records: list[Record]) -> list[str]:
+def unfinished(run: Path, records: list[Record]) -> list[str]:
     """Return what a folder was asked for and has no record of."""
     asked = _asked(run)
     protocol = str(asked.get("protocol", ""))

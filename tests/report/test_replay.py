@@ -63,7 +63,16 @@ def test_what_cannot_be_made_again_says_so(tmp_path: Path) -> None:
     for given, words in (
         (["water"], "2 runs fit"),
         (["water", "--seed", "7"], "no run fits"),
+        (["glacial acetic acid"], "no run fits"),
         (["water", "--seed", "1"], "does not say where m lies"),
     ):
         with pytest.raises(UserError, match=words):
             CliRunner().invoke(command, [str(tmp_path), *given], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("name", ["oxalic acid", "ethanedioic acid", "Ethanedioic-Acid"])
+def test_a_run_is_found_by_any_name_of_its_molecule(tmp_path: Path, name: str) -> None:
+    append_record(tmp_path / "records.jsonl", replace(THEN, molecule="ethanedioic acid"))
+    append_record(tmp_path / "records.jsonl", THEN)
+    with pytest.raises(UserError, match="does not say where m lies"):  # found, and that is all a bare record allows
+        CliRunner().invoke(command, [str(tmp_path), name], catch_exceptions=False)
