@@ -147,4 +147,6 @@ def clustered_survival(
             found[index] = replace(spread, low=0.0, high=1.0 - edge)
     if mean.value == until_ps:  # the curve never falls, and it never lies below its end
         mean = replace(mean, low=edge * until_ps, high=until_ps)
+    elif mean.value == 0.0:  # none began, and the curve never lies above its start
+        mean = replace(mean, low=0.0, high=(1.0 - edge) * until_ps)
     return found, mean

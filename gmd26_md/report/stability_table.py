@@ -90,8 +90,10 @@ def _add(table: Table, words: str, cells: list[str]) -> None:
 
 
 def _interval(spread: dict[str, Any], digits: int, factor: float = 1.0) -> str:
-    """Return "92 (67 to 100)"."""
+    """Return "92 (67 to 100)", or "92" alone where one run is all there is, which has no interval."""
     value, low, high = (f"{factor * spread[key]:.{digits}f}" for key in ("value", "low", "high"))
+    if "nan" in (low, high):
+        return value
     return f"{value} ({low} to {high})"
 
 

@@ -92,3 +92,9 @@ def test_no_failure_in_any_molecule_is_still_no_certainty():
     assert (mean.value, mean.low) == (5.0, pytest.approx(5.0 * 0.05 ** (1 / 12)))
     (dead,), _ = clustered_survival([np.array([[1.0, 1.0]])] * 12, [5.0], 5.0)
     assert (dead.value, dead.low, dead.high) == (0.0, 0.0, pytest.approx(1.0 - 0.05 ** (1 / 12)))
+
+
+def test_no_run_that_could_begin_is_no_certainty_either():
+    # the mirror of the case above: of twelve molecules none began, and a true share of 0.22 would allow that at 95 %
+    _, mean = clustered_survival([np.array([[0.0, 1.0]] * 3)] * 12, [5.0], 5.0)
+    assert (mean.value, mean.low, mean.high) == (0.0, 0.0, pytest.approx(5.0 * (1.0 - 0.05 ** (1 / 12))))

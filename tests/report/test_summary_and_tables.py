@@ -107,6 +107,12 @@ def test_all_alive_is_no_certainty():
     assert "100 (from 78)" in render(summary)
 
 
+def test_one_run_that_failed_has_a_mean_life_and_no_interval_of_it():
+    text = flat(render(summarise([run_of("a", "user", "exploded", failed_at_ps=0.7)], {})))
+    assert "mean life, of 2.5 ps 0.70 " in text
+    assert "nan" not in text
+
+
 def test_failures_say_who_when_and_why():
     summary = summarise(
         [run_of("a", "id", "faithful"), run_of("c", "ood", "broken", failed_at_ps=0.25, reason="C-C at 2.1 Å", seed=3)],
