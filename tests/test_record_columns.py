@@ -134,6 +134,11 @@ def test_what_no_column_can_be_is_said(runs: Path, arguments: list[str], words: 
     assert words in str(told.exception)
 
 
+def test_a_value_that_no_record_has_is_said(runs: Path) -> None:
+    told = CliRunner().invoke(command, [str(runs), "--where", "verdict=faithfull", "--json"])
+    assert (told.exit_code, json.loads(told.stdout), told.stderr) == (0, [], "note: no record fits.\n")
+
+
 def test_the_command_counts_verdicts_and_exports(runs: Path) -> None:
     counted = CliRunner().invoke(command, [str(runs), "--by", "model", "--json"])
     assert json.loads(counted.output) == [

@@ -59,6 +59,8 @@ def command(
         return
     keys = [name for name in by.split(",") if name]
     frame = records_frame(runs, columns=[*dict.fromkeys([*keys, "verdict", *metrics])], where=chosen)
+    if frame.empty:  # a mistyped value is no error, and should not look like an answer
+        click.echo("note: no record fits.", err=True)
     counted = _counted(frame, keys, list(metrics))
     if as_json:
         click.echo(counted.to_json(orient="records", indent=1))

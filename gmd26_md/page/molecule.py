@@ -89,7 +89,7 @@ def section(
         formula=first.formula,
         split=first.split,
         drawings=[d for m in task.models if (d := _drawing(m, records[m.label], skeleton)) is not None],
-        runs=[_run(m, r, at_hand) for m, r in sorted(shown, key=_worst_first)],
+        runs=[_run(m, r, sources, at_hand) for m, r in sorted(shown, key=_worst_first)],
         n_runs=len(runs),
         others=[
             (m.label, heading_of(r), r.reason)
@@ -168,8 +168,11 @@ def _drawing(model: Model, records: Sequence[Record], skeleton: structure.Skelet
     return Drawing(model.label, structure.svg(skeleton, errors.tolist(), broken), top)
 
 
-def _run(model: Model, record: Record, at_hand: ModelAtHand) -> Run:
+def _run(model: Model, record: Record, sources: Sources, at_hand: ModelAtHand) -> Run:
     found = reasoning(record, model.records)
+    for kind, name in found["files"].items():
+        if name is not None and sources.file(record, name) is None:
+            found["files"][kind] = f"{name}, which is gone"
     return Run(
         model=model.label,
         index=model.index,

@@ -134,6 +134,14 @@ def test_records_with_missing_pieces_give_a_true_page(tmp_path, records):
     assert "nan" not in read.words_without_quotes.split()
 
 
+def test_frames_that_were_deleted_are_not_offered(tmp_path):
+    folder = folder_of(tmp_path / "run", [run_of("ethanoic acid", "faithful", trajectory="trajectories/a.extxyz")])
+    assert "trajectories/a.extxyz, which is gone (trajectory)" in page_of(folder).words
+    (folder / "trajectories").mkdir()
+    (folder / "trajectories" / "a.extxyz").write_text("2\n")
+    assert "which is gone" not in page_of(folder).words
+
+
 def test_a_killed_run_is_told_and_its_missing_runs_are_not_counted(tmp_path):
     asked = {"protocol": "stability", "molecules": {"ethanoic-acid": "", "ethanedioic-acid": ""},
              "settings": {"stability": [{"n_seeds": 3}]}}  # fmt: skip
