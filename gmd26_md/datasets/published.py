@@ -157,15 +157,19 @@ def stage_of(name: str, n_frames: int, asked: Asked) -> tuple[str, str] | None:
     """Return ("primary" or "secondary", the rule that says so), or None if no rule does.
 
     The rules in turn: the patterns that the user gave; the word primary or secondary in the path; the published counts,
-    500 frames within ten per cent against 1,500 and more.
+    500 frames within ten per cent against 1,500 and more. Where one pattern is given, a path that it does not fit may
+    still say by its word that it is the other.
     """
-    if asked.primary or asked.secondary:
-        fits = [s for s, p in (("primary", asked.primary), ("secondary", asked.secondary)) if p and _fits(name, [p])]
+    patterns = {stage: p for stage, p in (("primary", asked.primary), ("secondary", asked.secondary)) if p}
+    fits = [stage for stage, pattern in patterns.items() if _fits(name, [pattern])]
+    if fits:
         return (fits[0], "asked") if len(fits) == 1 else None
     words = set(re.split(r"[^a-z]+", name.lower()))
     said = [stage for stage in ("primary", "secondary") if stage in words]
-    if len(said) == 1:
+    if len(said) == 1 and said[0] not in patterns:
         return said[0], "path"
+    if patterns:
+        return None
     if _SECONDARY_RANGE[0] <= n_frames <= _SECONDARY_RANGE[1]:
         return "secondary", "count"
     return ("primary", "count") if n_frames >= _LEAST_PRIMARY else None

@@ -174,6 +174,9 @@ def test_a_broken_molecule_is_not_taken_for_a_whole_one(tmp_path):
         ("data/primary_or_secondary.traj", 1000, Asked(), None),
         ("data/x/CCO_final.traj", 2013, Asked(secondary="*_final.traj"), ("secondary", "asked")),
         ("data/x/CCO_total.traj", 2013, Asked(secondary="*_final.traj"), None),
+        ("data/x/CCO_secondary.traj", 60, Asked(primary="*_total.traj"), ("secondary", "path")),
+        ("data/x/CCO_primary.traj", 60, Asked(primary="*_total.traj"), None),
+        ("data/x/CCO_secondary.traj", 60, Asked(primary="*_total.traj", secondary="*_final.traj"), None),
     ],
 )  # fmt: skip
 def test_primary_and_secondary_are_told_by_a_rule_or_not_at_all(name, n_frames, asked, want):
