@@ -10,18 +10,16 @@ from pathlib import Path
 
 import torch
 
+from gmd26_md.host import processor
+
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def description() -> dict[str, object]:
     """Return processor, cores, threads and versions."""
-    model = platform.processor() or "unknown"
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     names = ("torch", "ase", "mace-torch", "numpy")
     return {
-        "processor": model,
+        "processor": processor() or "unknown",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

@@ -13,7 +13,7 @@ from pathlib import Path
 def host_kind() -> str:
     """Return system, processor and number of cores, "Linux x86_64, AMD EPYC 7B13, 8 cores"; never a host's name."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [f"{platform.system()} {platform.machine()}", _processor(), f"{n_cores} cores"]
+    parts = [f"{platform.system()} {platform.machine()}", processor(), f"{n_cores} cores"]
     return ", ".join(part for part in parts if part)
 
 
@@ -27,7 +27,7 @@ def max_rss_MB() -> float | None:
     return round(used / (1e6 if sys.platform == "darwin" else 1e3), 1)
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return the processor's model; empty where the system does not tell."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -45,7 +45,7 @@ def read_runs(runs: tuple[Path, ...]) -> tuple[list[Any], dict[str, dict[str, An
     What a folder was asked for and has no record of is said on the standard error: it is in no denominator.
     """
     from gmd26_md.errors import UserError
-    from gmd26_md.page.sources import unfinished
+    from gmd26_md.report.unfinished import unfinished
     from gmd26_md.run_folder import RunFolder
 
     records, static = [], {}  # type: ignore[var-annotated]

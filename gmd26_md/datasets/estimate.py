@@ -12,6 +12,7 @@ import numpy as np
 from gmd26_md.datasets import store
 from gmd26_md.datasets.sample import SamplingSettings, settings_of
 from gmd26_md.molecules import Molecule
+from gmd26_md.pace import duration
 
 _N_TIMED = 4
 _TIMED_STEPS = 15
@@ -48,7 +49,7 @@ class GenerationEstimate:
             return "Nothing is left to make."
         return (
             f"To be made: {self.n_frames} frames of {self.n_molecules} molecules, about {self.core_s / 3600:.1f} "
-            f"core hours ({_duration(self.wall_s)} with these workers) and {self.n_bytes / 1e6:.0f} MB."
+            f"core hours ({duration(self.wall_s)} with these workers) and {self.n_bytes / 1e6:.0f} MB."
         )
 
 
@@ -129,7 +130,3 @@ def _timed_step_s(molecule: Molecule, level: str, settings: SamplingSettings) ->
 
     run(2)  # pays for what is paid once
     return run(_TIMED_STEPS) / _TIMED_STEPS
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

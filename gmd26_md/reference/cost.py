@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculatorError
 
 from gmd26_md.calculators import families, load_calculator
+from gmd26_md.pace import duration
 from gmd26_md.reference.labels import WORTH_A_POOL
 
 WORTH_SAYING_S = 60.0
@@ -96,7 +97,7 @@ def estimate(
     formula = smallest.get_chemical_formula(mode="hill")
     return Estimate(
         seconds,
-        f"{reference} will take about {_duration(seconds)} for {asked}: an evaluation of {formula} takes {once:.1f} s "
+        f"{reference} will take about {duration(seconds)} for {asked}: an evaluation of {formula} takes {once:.1f} s "
         "on one thread, larger molecules more.",
     )
 
@@ -125,8 +126,3 @@ def _each(number: int | Sequence[int], n: int) -> list[int]:
 
 def _relative_cost(reference: str, atoms: Atoms) -> float:
     return float(families.engine_module(reference).relative_cost(atoms.numbers, families.full_name(reference)))
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
