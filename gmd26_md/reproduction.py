@@ -24,8 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from gmd26_md import strict_json, tasks
+from gmd26_md.datasets import store
 from gmd26_md.errors import UserError
 from gmd26_md.files import sha256_of, written_whole
+from gmd26_md.molecules import Molecule
+from gmd26_md.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -119,25 +122,31 @@ def stages(plan: Plan) -> list[Stage]:
     Raises
     ------
     UserError
-        For an unknown task.
+        For an unknown task, or two of one name, which would share their folders.
     """
+    names = [tasks.get(name).name for name in plan.task_names]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(f"two of the tasks are called {twice[0]}; give one of them another name.")
     found: dict[str, Stage] = {}
     for name in plan.task_names:
-        own = tasks.get(name).models_of or name
-        for stage in (_data(plan, name), *[s for f in plan.families for s in _of_family(plan, f, own, name)]):
+        task = tasks.get(name)
+        trained_on = name if task.models_of is None else task.models_of
+        made = [s for family in plan.families for s in _of_family(plan, family, trained_on, name, task)]
+        for stage in (_data(plan, name, task), *made):
             found.setdefault(stage.name, stage)
     return list(found.values())
 
 
-def _data(plan: Plan, task: str) -> Stage:
-    given = ("--task", task, "--out", str(plan.data), "--reference", plan.level, *plan.data_options)
-    return Stage(f"data-{_slug(task)}", ("data", "generate", *given), (), sys.executable)
+def _data(plan: Plan, given: str, task: Task) -> Stage:
+    options = ("--task", given, "--out", str(plan.data), "--reference", plan.level, *plan.data_options)
+    return Stage(f"data-{task.name}", ("data", "generate", *options), (), sys.executable)
 
 
-def _of_family(plan: Plan, family: str, trained_on: str, task: str) -> list[Stage]:
+def _of_family(plan: Plan, family: str, trained_on: str, given: str, task: Task) -> list[Stage]:
     python = plan.pythons.get(family, sys.executable)
-    model = f"{family}-{_slug(trained_on)}"
-    run = f"{family}-{_slug(task)}"
+    trains = tasks.get(trained_on)
+    model, run = f"{family}-{trains.name}", f"{family}-{task.name}"
     training, checkpoint = plan.out / "training" / model, plan.out / "checkpoints" / f"{model}.pt"
     device = ("--device", plan.device)
     options: list[str] = ["--family", family, "--task", trained_on, "--data", str(plan.data), "--level", plan.level]
@@ -148,30 +157,31 @@ def _of_family(plan: Plan, family: str, trained_on: str, task: str) -> list[Stag
     train = Stage(
         f"train-{model}",
         ("train", *options),
-        (f"data-{_slug(task)}",),
+        (f"data-{task.name}",),
         python,
+        reads=(*_provenance(plan, trains.train), *([Path(plan.recipe)] if plan.recipe else [])),
         copies=(training / "best.pt", checkpoint),
     )
-    tested = ("--model", str(checkpoint), "--task", task, "--frames", str(plan.data), *device)
+    tested = ("--model", str(checkpoint), "--task", given, "--frames", str(plan.data), *device)
+    reads = (checkpoint, *_provenance(plan, task.molecules))
     static = Stage(
         f"static-{run}",
         ("static-errors", *tested, "--out", str(plan.out / "static" / run)),
         (train.name,),
         python,
-        reads=(checkpoint,),
+        reads,
     )
     if not plan.preset:
         return [train, static]
     folder = str(plan.out / "stability" / run)
     # few static frames here: those of the static stage are the ones that count
     dynamics = ("stability", *tested, "--preset", plan.preset, "--n-static-frames", "20", "--out", folder)
-    return [train, static, Stage(f"stability-{run}", dynamics, (train.name,), python, reads=(checkpoint,))]
+    return [train, static, Stage(f"stability-{run}", dynamics, (train.name,), python, reads)]
 
 
-def _slug(task: str) -> str:
-    """Return a task's name, or of a task in a file its own, fit for a file name."""
-    name = tasks.get(task).name
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+def _provenance(plan: Plan, molecules: Sequence[Molecule]) -> list[Path]:
+    """Return the files that hold the hashes of some molecules' data: with other data their content is another."""
+    return [store.folder_of(plan.data, plan.level, molecule) / "provenance.json" for molecule in molecules]
 
 
 def reproduce(plan: Plan, *, on_stage: Callable[[Stage], None] = lambda stage: None) -> list[Ended]:
@@ -194,15 +204,16 @@ def reproduce(plan: Plan, *, on_stage: Callable[[Stage], None] = lambda stage: N
             ended[stage.name] = Ended(stage, "left out", f"{missing[0]} is missing")
             continue
         # data are always asked for: their command knows best what is whole
-        if stage.needs and _key(stage) in done and (stage.copies is None or stage.copies[1].is_file()):
+        key = _key(stage)
+        if stage.needs and key in done and (stage.copies is None or stage.copies[1].is_file()):
             ended[stage.name] = Ended(stage, "done before")
             continue
         on_stage(stage)
-        ended[stage.name] = _run(stage, plan.out)
+        ended[stage.name] = _run(stage, key, plan.out)
     return list(ended.values())
 
 
-def _run(stage: Stage, out: Path) -> Ended:
+def _run(stage: Stage, key: str, out: Path) -> Ended:
     log = out / "logs" / f"{stage.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -221,7 +232,7 @@ def _run(stage: Stage, out: Path) -> Ended:
         source, target = stage.copies
         with written_whole(target) as aside:
             shutil.copyfile(source, aside)
-    _note(out, {"stage": stage.name, "key": _key(stage), "command": stage.command, "seconds": round(seconds, 1)})
+    _note(out, {"stage": stage.name, "key": key, "command": stage.command, "seconds": round(seconds, 1)})
     return Ended(stage, "done", "", seconds)
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from gmd26_md.commands.reproduce import command
 from gmd26_md.errors import UserError
-from gmd26_md.reproduction import Plan, checked_pythons, folders_of, reproduce, stages
+from gmd26_md.reproduction import Plan, _key, checked_pythons, folders_of, reproduce, stages
 from gmd26_md.strict_json import decoded
 
 TASK = """
@@ -122,6 +122,32 @@ def test_the_whole_line_is_run_once_and_again_only_where_something_changed(tmp_p
     (tmp_path / "checkpoints" / "deepset-moe-tiny.pt").unlink()
     mended = {one.stage.name: one.outcome for one in reproduce(tiny)}
     assert mended == {"data-tiny": "done", "train-deepset-moe-tiny": "done", "static-deepset-moe-tiny": "done before"}
+
+
+def test_a_stage_is_another_one_when_its_data_or_recipe_are_others(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE, encoding="utf-8")
+    found = {s.name: s for s in stages(plan(tmp_path, recipe=str(recipe)))}
+    train, static = found["train-mace-duplication"], found["static-mace-duplication"]
+    before = _key(train), _key(static)
+    recipe.write_text(f"{RECIPE}learning_rate = 0.1\n", encoding="utf-8")
+    assert (_key(train) == before[0], _key(static) == before[1]) == (False, True)  # static errors read the checkpoint
+    again = _key(train)
+    unseen = tmp_path / "data" / "gfn2-xtb" / "ethanedioic-acid" / "provenance.json"
+    unseen.parent.mkdir(parents=True)
+    unseen.write_text("{}", encoding="utf-8")
+    assert (_key(train) == again, _key(static) == before[1]) == (True, False)  # an unseen molecule trains nothing
+    seen = tmp_path / "data" / "gfn2-xtb" / "ethanoic-acid" / "provenance.json"
+    seen.parent.mkdir()
+    seen.write_text("{}", encoding="utf-8")
+    assert _key(train) != again
+
+
+def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(TASK, encoding="utf-8")
+    with pytest.raises(UserError, match="called tiny"):
+        stages(plan(tmp_path, task_names=(str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml"))))
 
 
 def test_what_fails_is_said_and_what_needs_it_is_left_out(tmp_path: Path) -> None:
