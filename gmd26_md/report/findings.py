@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gmd26_md.report.published import NAMES
+from gmd26_md.metrics import DIRECT_FORCES
+from gmd26_md.report.published import NAMES, name_of
 from gmd26_md.report.significance import all_of, at_least, less, mean_of
 from gmd26_md.report.static_results import Measured, Value
 
@@ -39,9 +40,12 @@ Errors = dict[str, dict[str, list[Measured]]]
 
 
 def findings(models: Sequence[Measured]) -> list[Finding]:
-    """Return every published finding with its status and our figure, whatever the tasks that were run."""
+    """Return every published finding with its status and our figure, whatever the tasks that were run.
+
+    The reference itself, run as a model, has no error and no say.
+    """
     by_task: Errors = {}
-    for one in models:
+    for one in (m for m in models if m.family != m.level_of_theory):
         by_task.setdefault(one.task, {}).setdefault(one.family, []).append(one)
     return [Finding(statement, *test(by_task)) for statement, test in _FINDINGS]
 
@@ -60,7 +64,7 @@ def _chain_extension(tasks: Errors) -> tuple[Status, str]:
         if not others:
             continue
         answers.append(all_of([less(easy, other) for other in others.values()]))
-        words.append(f"{_name(family)} {_number(easy)}; " + ", ".join(f"{t} {_number(v)}" for t, v in others.items()))
+        words.append(f"{name_of(family)} {_number(easy)}; " + ", ".join(f"{t} {_number(v)}" for t, v in others.items()))
     missing = "needs a family trained on chain-extension and on fusion, duplication or combination"
     return _counted(answers, "OOD/ID of chain-extension against the others", " | ".join(words), missing=missing)
 
@@ -84,7 +88,7 @@ def _on_the_fragment(tasks: Errors) -> tuple[Status, str]:
         if pairs:
             near, far = mean_of([pair[0] for pair in pairs]), mean_of([pair[1] for pair in pairs])
             answers.append(less(far, near))
-            words.append(f"{_name(family)} on {task} {_number(near)} against {_number(far)}")
+            words.append(f"{name_of(family)} on {task} {_number(near)} against {_number(far)}")
     missing = "needs static errors by bonds from the functional groups; run static-errors with this version"
     figure = "force MAE OOD/ID on the groups and from two bonds away: " + " | ".join(words)
     return _counted(answers, figure, "", missing=missing)
@@ -108,7 +112,7 @@ def _fission(tasks: Errors) -> tuple[Status, str]:
     for family in sorted(set(tasks.get("fission", {})) & set(tasks.get("fusion", {}))):
         back, forth = (_ratio(tasks[t][family], _FORCES) for t in ("fission", "fusion"))
         answers.append(all_of([at_least(back, _FAILS), at_least(forth, _FAILS)]))
-        words.append(f"{_name(family)} {_number(back)} and {_number(forth)}")
+        words.append(f"{name_of(family)} {_number(back)} and {_number(forth)}")
     missing = "needs a family's models of duplication run on fission, and the family trained on fusion"
     return _counted(
         answers, "OOD/ID of fission and fusion, 2 or more asked of both", " | ".join(words), missing=missing
@@ -121,7 +125,7 @@ def _hint(task: str, helps: bool) -> Callable[[Errors], tuple[Status, str]]:
         for family in sorted(set(tasks.get(task, {})) & set(tasks.get(f"{task}-hinted", {}))):
             plain, hinted = (_ood(tasks[t][family]) for t in (task, f"{task}-hinted"))
             answers.append(less(hinted, plain) if helps else _unhelped(hinted, plain))
-            words.append(f"{_name(family)} {plain.value:.4f} to {hinted.value:.4f}")
+            words.append(f"{name_of(family)} {_fine(plain)} to {_fine(hinted)}")
         missing = f"needs a family trained on {task} and on {task}-hinted"
         return _counted(answers, "OOD force MAE, eV/Å, without and with the hint", " | ".join(words), missing=missing)
 
@@ -132,14 +136,20 @@ def _pretrained(tasks: Errors) -> tuple[Status, str]:
     answers, words = [], []
     for task, families in tasks.items():
         small = [m for m in families.get("mace", []) if m.training]
-        large = [m for group in families.values() for m in group if not m.training and m.family not in NAMES]
+        large = [m for group in families.values() for m in group if _is_foreign(m)]
         if not (small and large):
             continue
         ours = _ood(small)
         answers += [less(ours, _ood([m])) for m in large]
-        words += [f"{m.model} {_ood([m]).value:.4f} against MACE {ours.value:.4f} on {task}" for m in large]
+        words += [f"{m.model} {_fine(_ood([m]))} against MACE {_fine(ours)} on {task}" for m in large]
     missing = "needs a pre-trained model's static errors, and MACE trained on the same task"
     return _counted(answers, "OOD force MAE, eV/Å", " | ".join(words), missing=missing, of="pre-trained models")
+
+
+def _is_foreign(model: Measured) -> bool:
+    """Tell whether a model was trained elsewhere: no training of ours, and neither a family of ours nor a committee."""
+    families = {family.removesuffix(DIRECT_FORCES) for family in model.family.split("+")}
+    return not model.training and not families <= set(NAMES)
 
 
 def _deepset_moe(tasks: Errors) -> tuple[Status, str]:
@@ -149,7 +159,8 @@ def _deepset_moe(tasks: Errors) -> tuple[Status, str]:
         if "deepset-moe" not in families or not others:
             continue
         own = _ratio(families["deepset-moe"], _FORCES)
-        median = sorted(others, key=lambda v: v.value)[len(others) // 2]
+        ordered = sorted(others, key=lambda v: v.value)
+        median = mean_of(ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1])
         answers.append(less(own, median))
         words.append(f"{task} {_number(own)} against {_number(median)}")
     missing = "needs DeepSet-MoE and another family on one task"
@@ -210,5 +221,5 @@ def _number(found: Value) -> str:
     return f"{found.value:.1f} ± {found.standard_error:.1f}"
 
 
-def _name(family: str) -> str:
-    return NAMES.get(family, family)
+def _fine(found: Value) -> str:
+    return f"{found.value:.4f} ± {found.standard_error:.4f}"

@@ -16,7 +16,7 @@ from gmd26_md.metrics import DIRECT_FORCES
 from gmd26_md.report.cells import console_to
 from gmd26_md.report.forms import written
 from gmd26_md.report.latex import NEEDS, escaped
-from gmd26_md.report.published import COLUMNS, NAMES, SOURCE, STATIC_ERRORS
+from gmd26_md.report.published import COLUMNS, SOURCE, STATIC_ERRORS, name_of
 from gmd26_md.report.static_results import Measured, Value
 
 RATIO = "force_mae_eV_per_A"
@@ -59,14 +59,14 @@ def paper_rows(task: str, models: Sequence[Measured]) -> list[PaperRow]:
     ours = [m for m in models if m.task == task]
     order = {name: place for place, name in enumerate(published)}
     families = sorted(
-        {_name(m.family) for m in ours} | set(published),
+        {name_of(m.family) for m in ours} | set(published),
         key=lambda name: (DIRECT_FORCES in name, order.get(name, len(order)), name),
     )
     rows = []
     for family in families:
         if family in published:
             rows.append(PaperRow(family, SOURCE, True, _published(published[family])))
-        mine = [m for m in ours if _name(m.family) == family]
+        mine = [m for m in ours if name_of(m.family) == family]
         rows += [PaperRow(family, m.model, False, m.errors, budget_of(m)) for m in mine]
         if not mine:
             rows.append(PaperRow(family, "ours: not run", False, {}))
@@ -159,12 +159,6 @@ def _bracketed(found: Value, digits: int) -> str:
 
 def _published(values: Sequence[tuple[float, float]]) -> dict[str, tuple[Value, Value]]:
     return {name: (Value(pair[0]), Value(pair[1])) for name, pair in zip(COLUMNS, values, strict=True)}
-
-
-def _name(family: str) -> str:
-    """Return a family's name as the paper writes it; another family's as it is."""
-    bare = family.removesuffix(DIRECT_FORCES)
-    return NAMES.get(bare, bare) + (DIRECT_FORCES if bare != family else "")
 
 
 def _cell(row: PaperRow, metric: str, split: int, digits: int) -> str:

@@ -7,8 +7,9 @@ Learning Interatomic Potentials" (May 2026), fragment duplication, GFN2-xTB edit
 
 from __future__ import annotations
 
+from gmd26_md.metrics import DIRECT_FORCES
+
 SOURCE = "arXiv 2605.08988, GFN2-xTB edition"
-LEVEL_OF_THEORY = "gfn2-xtb"
 COLUMNS = ("force_mae_eV_per_A", "force_cosine", "force_magnitude_mae_eV_per_A", "energy_mae_eV")
 
 # task -> model -> (ID, OOD) of each of COLUMNS
@@ -35,3 +36,9 @@ NAMES = {
     "deepset-moe": "DeepSet-MoE",
 }
 """How the published table writes our families; DeepSet-MoE stands in the authors' slides, without figures."""
+
+
+def name_of(family: str) -> str:
+    """Return a family's name as the paper writes it, direct forces marked; another family's as it is."""
+    bare = family.removesuffix(DIRECT_FORCES)
+    return NAMES.get(bare, bare) + (DIRECT_FORCES if bare != family else "")

@@ -102,6 +102,19 @@ def test_pretrained_models_are_those_without_a_training_of_ours() -> None:
     assert of("pre-trained", mace, large).status == "confirmed"
 
 
+def test_the_reference_and_a_committee_of_ours_are_no_pretrained_models() -> None:
+    mace = summary("fusion", "mace", (0.01, 0.05))
+    reference = summary("fusion", "gfn2-xtb", (0.0, 0.0), training={})  # its level of theory is its own name
+    committee = summary("fusion", "mace+painn", (0.01, 0.04), training={})
+    assert of("pre-trained", mace, reference, committee).status == "not tested"
+    assert "of 1 families" in of("thousandfold", mace, reference).figure
+
+
+def test_the_median_of_an_even_number_of_others_is_between_the_two_in_the_middle() -> None:
+    others = [summary("fusion", name, (0.01, ood)) for name, ood in (("mace", 0.02), ("painn", 0.06))]
+    assert "against 4.0" in of("DeepSet", *others, summary("fusion", "deepset-moe", (0.01, 0.03))).figure
+
+
 def test_deepset_moe_is_held_against_the_median_of_the_others() -> None:
     others = [summary("fusion", name, (0.01, 0.1)) for name in ("mace", "painn", "schnet")]
     assert of("DeepSet", *others, summary("fusion", "deepset-moe", (0.05, 0.06))).status == "confirmed"
