@@ -190,4 +190,14 @@ def _keep_freed_memory() -> None:
 @cache
 def _threads(n_threads: int) -> ThreadPoolExecutor:
     """Return the threads that compute shards, each by itself; they wait idly between calls."""
-    return ThreadPoolExecutor(n_threads, "shard", initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(n_threads, "shard", initializer=_begin_thread)
+
+
+def _begin_thread() -> None:
+    """Make a thread compute alone.
+
+    A thread's first question or computation takes over what any other thread set last. Asked before it is set, as here,
+    that is over; set alone, a thread that stood idle while the caller chose another number would compute with that many.
+    """
+    torch.get_num_threads()
+    torch.set_num_threads(1)

@@ -1,5 +1,7 @@
 """The batched road: shards on threads give what one batch gives, whatever fails beside them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,14 @@ def test_the_number_of_threads_changes_no_bit(provider, shaken, threads):
     for energy, forces in answers[1:]:
         assert torch.equal(energy, answers[0][0])
         assert torch.equal(forces, answers[0][1])
+
+
+def test_a_thread_of_shards_that_stood_idle_still_computes_alone(threads):
+    threads(2)
+    with ThreadPoolExecutor(1, initializer=potential_forces._begin_thread) as pool:
+        pool.submit(int).result()  # the thread is there, and has computed nothing
+        threads(3)
+        assert pool.submit(torch.get_num_threads).result() == 1
 
 
 def test_a_lone_molecule_has_the_same_bits_on_any_number_of_threads(provider, shaken, threads):
