@@ -198,10 +198,11 @@ def _submit(campaign: Campaign, engine: Engine, unit: Unit) -> Future[Any]:
     BrokenExecutor
         If the engine takes no work, whatever it says: a client of Dask that lost its scheduler has errors of its own.
     """
-    plain = {**asdict(unit), "resources": dict(unit.resources)}
     out, seconds = str(campaign.out.absolute()), 60.0 * campaign.unit_minutes
     try:
-        return engine.submit(unit.resources, run_unit, plain, out, seconds, campaign.keep_trajectories, str(Path.cwd()))
+        return engine.submit(
+            unit.resources, run_unit, asdict(unit), out, seconds, campaign.keep_trajectories, str(Path.cwd())
+        )
     except Exception as problem:
         raise BrokenExecutor(f"{type(problem).__name__}: {problem}") from problem
 
@@ -215,7 +216,7 @@ def _failed_again(
     if len(reasons) <= campaign.n_retries:
         return False
     progress.failed[unit.key] = reasons[-1]
-    told = {"unit": {**asdict(unit), "resources": dict(unit.resources)}, "reasons": reasons}
+    told = {"unit": asdict(unit), "reasons": reasons}
     with contextlib.suppress(OSError):  # the disk is full, it may be: the reason is in what this call returns too
         write_text_whole(campaign.out / "failed" / f"{unit.key}.json", json.dumps(told, indent=1, sort_keys=True))
     return True

@@ -20,6 +20,7 @@ from typing import Any
 from gmd26_md import strict_json, tasks
 from gmd26_md.campaign.drive import is_done
 from gmd26_md.campaign.units import Unit
+from gmd26_md.errors import UserError
 from gmd26_md.files import write_text_whole
 from gmd26_md.records import Record, append_record, read_records
 from gmd26_md.run_folder import RunFolder
@@ -192,6 +193,8 @@ def _link(source: Path, target: Path) -> None:
 
 def _summarised(folder: Path, parts: Sequence[Path]) -> None:
     """Write summary and table of all records; what a unit's summary says of the model is the same for all."""
+    from gmd26_md.report.static_breakdown import break_down, with_breakdown
+    from gmd26_md.report.static_folder import measured_in
     from gmd26_md.report.summary import summarise
     from gmd26_md.report.tables import render
 
@@ -199,4 +202,6 @@ def _summarised(folder: Path, parts: Sequence[Path]) -> None:
     one = strict_json.decoded(json.loads((parts[0] / "summary.json").read_text(encoding="utf-8")))
     summary = summarise(run.records(), run.static_tables(), one.get("composition"))
     summary |= {name: one[name] for name in ("level_of_theory", "training") if name in one}
+    with contextlib.suppress(UserError):  # no static errors, or a molecule whose unit failed: then they stay whole
+        summary = with_breakdown(summary, break_down(measured_in(run)))
     run.write_summary(summary, render(summary))

@@ -155,7 +155,7 @@ def _run(
     _check_model(unit, at)
     _prune(work, records, kept)
     told = {
-        "unit": {**asdict(unit), "resources": dict(unit.resources)},
+        "unit": asdict(unit),
         "wall_s": answer["wall_s"],
         "max_rss_MB": answer["max_rss_MB"],
         "n_records": len(records),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gmd26_md.commands.breakdown import SHORT, chosen, measured_in
+from gmd26_md.commands.breakdown import SHORT, chosen
 from gmd26_md.commands.common import Asked, ask, finish, model_options, open_folder
 from gmd26_md.commands.forms import colour, width
 from gmd26_md.commands.numbers import COUNT
@@ -54,16 +54,15 @@ def command(asked: Asked, n_frames: int, by: tuple[str, ...]) -> None:
 def _finish(asked: Asked, question: Question, folder: RunFolder, shown: tuple[str, ...]) -> None:
     """Write summary and table with the breakdown, and print one of them."""
     from gmd26_md import strict_json
-    from gmd26_md.report.static_breakdown import DIMENSIONS, SUMMARISED, break_down, by_split
+    from gmd26_md.report.static_breakdown import DIMENSIONS, SUMMARISED, break_down, with_breakdown
     from gmd26_md.report.static_breakdown_table import breakdown_written, comma_separated, render_breakdown
+    from gmd26_md.report.static_folder import measured_in
     from gmd26_md.report.summary_forms import summaries_written
     from gmd26_md.report.tables import render
 
     summary = finish(replace(asked, as_json=False, quiet=True), question, folder)
     found = break_down(measured_in(folder), [d for d in DIMENSIONS if d in {*SUMMARISED, *shown}])
-    summary["bonds_from"] = found["bonds_from"]
-    for split, classes in by_split(found).items():
-        summary["splits"][split]["breakdown"] = classes
+    summary = with_breakdown(summary, found)
     folder.write_summary(summary, f"{render(summary)}\n{render_breakdown(found, shown)}")
     if asked.as_json:
         click.echo(strict_json.dumps(summary))

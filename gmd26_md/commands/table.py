@@ -90,5 +90,11 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 def _under(folder: Path) -> list[dict[str, Any]]:
     """Return the summaries of the run folders under a folder, in the order of their names."""
-    paths = sorted(folder.glob("**/summary.json"))
-    return [summary_of(path) for path in paths if (path.parent / "run.json").is_file()]
+    from gmd26_md.errors import UserError
+    from gmd26_md.record_columns import record_files
+
+    try:
+        files = record_files([folder])
+    except UserError:  # there is none
+        return []
+    return [summary_of(file.parent) for file in files if (file.parent / "summary.json").is_file()]

@@ -112,6 +112,14 @@ def by_split(found: dict[str, Any]) -> dict[str, dict[str, list[dict[str, Any]]]
     }
 
 
+def with_breakdown(summary: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Return a summary with where its static errors sit, as `break_down` found it."""
+    splits = {name: dict(part) for name, part in summary["splits"].items()}
+    for split, rows in by_split(found).items():
+        splits[split]["breakdown"] = rows
+    return summary | {"bonds_from": found["bonds_from"], "splits": splits}
+
+
 def _dimension(measured: Sequence[Measured], name: str, origin: Origin) -> list[dict[str, Any]]:
     """Return the classes of one dimension, in order, ID before OOD."""
     random = np.random.default_rng(0)
