@@ -196,8 +196,8 @@ def _threads(n_threads: int) -> ThreadPoolExecutor:
 def _begin_thread() -> None:
     """Make a thread compute alone.
 
-    A thread's first question or computation takes over what any other thread set last. Asked before it is set, as here,
-    that is over; set alone, a thread that stood idle while the caller chose another number would compute with that many.
+    A thread's first question or computation takes over the number that any thread set last. So it is asked before it is
+    set: a thread that was set and stood idle while the caller chose another number would compute with that many.
     """
     torch.get_num_threads()
     torch.set_num_threads(1)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gmd26_md.page.cloud import cloud
 from gmd26_md.page.common import by_molecule, mean, of_protocol, runs_of, shown_models
 from gmd26_md.page.content import TITLES, Model, TaskContent, n_carbon
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
-from gmd26_md.page.limits import MAX_POINTS, thinned
 from gmd26_md.page.style import look_of, split_look
 from gmd26_md.records import Record
 from gmd26_md.report.path_errors import BY_BONDS, PATH, STATIC
@@ -26,15 +26,16 @@ def direction_and_length(task: TaskContent) -> Figure:
     for model in models:
         for split in task.splits:
             records = [r for r in of_protocol(model, "static-errors", split) if _has(r, _MAGNITUDE, _COSINE)]
-            points = [(r.metrics[_MAGNITUDE], 1.0 - (r.metrics[_COSINE] or 0.0), r) for r in records]
-            series += _cloud(task, model, split, points, "length error {x:.4f} eV/Å, 1 − cos {y:.2g}")
-    x, y = Axis("MAE of the length, eV/Å", log=True), Axis("1 − mean cosine", log=True)
+            pairs = [(r.metrics[_MAGNITUDE] or 0.0, 1.0 - (r.metrics[_COSINE] or 0.0), r.molecule) for r in records]
+            points = [(x, y, name, f": length error {x:.4f} eV/Å, 1 − cos {y:.2g}") for x, y, name in sorted(pairs)]
+            series += cloud(task, model, split, points)
+    axes = Axis("MAE of the length, eV/Å", log=True), Axis("1 − mean cosine", log=True)
     return Figure(
         f"{task.name}-direction-and-length",
         "Direction and length of the forces",
         f"A point a molecule, on reference frames: to the right the forces are too long or too short, upward they "
         f"point elsewhere; {_SPLIT_WORDS}.{left_out}",
-        (Panel("", x, y, tuple(series)),) if series else (),
+        (Panel("", *axes, tuple(series)),) if series else (),
     )
 
 
@@ -45,19 +46,20 @@ def static_against_dynamic(task: TaskContent, condition: str) -> Figure:
     for model in models:
         static = {r.molecule: r.metrics.get(STATIC) for r in of_protocol(model, "static-errors")}
         for split in task.splits:
-            points = []
+            pairs = []
             for molecule, runs in by_molecule(runs_of(model, condition, split)).items():
-                path = mean(r.metrics.get(PATH) for r in runs)
-                if static.get(molecule) is not None and path is not None:
-                    points.append((static[molecule], path, runs[0]))
-            series += _cloud(task, model, split, points, "static {x:.4f}, on the run {y:.4f} eV/Å")
-    x, y = Axis("force MAE on reference frames, eV/Å", log=True), Axis("force MAE along the run, eV/Å", log=True)
+                x, y = static.get(molecule), mean(r.metrics.get(PATH) for r in runs)
+                if x is not None and y is not None:
+                    pairs.append((x, y, molecule))
+            points = [(x, y, name, f": static {x:.4f}, on the run {y:.4f} eV/Å") for x, y, name in sorted(pairs)]
+            series += cloud(task, model, split, points)
+    axes = Axis("force MAE on reference frames, eV/Å", log=True), Axis("force MAE along the run, eV/Å", log=True)
     return Figure(
         f"{task.name}-static-against-dynamic",
         "Static against dynamic",
         f"{condition}. A point a molecule, the mean over its seeds: on the line the run is as wrong as the reference "
         f"frames foretold, above it worse; {_SPLIT_WORDS}.{left_out}",
-        (Panel("", x, y, tuple(series), diagonal=True),) if series else (),
+        (Panel("", *axes, tuple(series), diagonal=True),) if series else (),
     )
 
 
@@ -148,25 +150,6 @@ def bonds_figure(task: TaskContent, name: str, words: str, part: Callable[[Model
             x, y = Axis("bonds from a functional group"), Axis("force MAE, eV/Å", log=True)
             panels.append(Panel(TITLES[split], x, y, tuple(series)))
     return Figure(name, "Error by distance from the fragment", words + left_out, tuple(panels))
-
-
-def _cloud(
-    task: TaskContent, model: Model, split: str, points: list[tuple[Any, Any, Record]], words: str
-) -> list[Series]:
-    points = thinned(sorted(points, key=lambda p: p[0]), MAX_POINTS)
-    if not points:
-        return []
-    return [
-        Series(
-            model.label,
-            numbers(x for x, _, _ in points),
-            numbers(y for _, y, _ in points),
-            split_look(model.index, split),
-            "points",
-            texts=tuple(f"{model.label}, {r.molecule}: " + words.format(x=x, y=y) for x, y, r in points),
-            links=tuple(task.anchor(r.molecule) for _, _, r in points),
-        )
-    ]
 
 
 def _has(record: Record, *metrics: str) -> bool:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
+from gmd26_md.page.cloud import Point, cloud
 from gmd26_md.page.common import of_protocol, shown_models
-from gmd26_md.page.content import Model, TaskContent
-from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
-from gmd26_md.page.limits import MAX_POINTS, thinned
-from gmd26_md.page.style import split_look
-from gmd26_md.records import Record
+from gmd26_md.page.content import TaskContent
+from gmd26_md.page.figure import Axis, Figure, Panel
 from gmd26_md.report.sections import heading_of
 
 _OVER_NOISE = {
@@ -29,40 +26,22 @@ def barriers(task: TaskContent) -> Figure:
     series = []
     for model in models:
         for split in task.splits:
-            points = [
-                (scan["reference_barrier_meV"], scan["barrier_meV"], r, scan["bond"])
+            found = [
+                (float(scan["reference_barrier_meV"]), float(scan["barrier_meV"]), r.molecule, str(scan["bond"]))
                 for r in of_protocol(model, "scan", split)
                 for scan in r.evidence.get("scans") or []
                 if scan.get("barrier_meV") is not None and scan.get("reference_barrier_meV") is not None
             ]
-            series += _barrier_series(task, model, split, points)
-    x, y = Axis("barrier of the reference, meV"), Axis("barrier of the model, meV")
+            points = [(x, y, name, f", {bond}: {y:.0f} meV, reference {x:.0f}") for x, y, name, bond in sorted(found)]
+            series += cloud(task, model, split, points)
+    axes = Axis("barrier of the reference, meV"), Axis("barrier of the model, meV")
     return Figure(
         f"{task.name}-torsion-barriers",
         "Torsion scans: the barriers",
         "A point a bond: highest less lowest energy along a rigid turn about it; on the line as the reference has it; "
         f"filled ID, open OOD. The scans themselves are in the molecules' sections.{left_out}",
-        (Panel("", x, y, tuple(series), diagonal=True),) if series else (),
+        (Panel("", *axes, tuple(series), diagonal=True),) if series else (),
     )
-
-
-def _barrier_series(task: TaskContent, model: Model, split: str, points: list[Any]) -> list[Series]:
-    points = thinned(sorted(points, key=lambda p: p[0]), MAX_POINTS)
-    if not points:
-        return []
-    return [
-        Series(
-            model.label,
-            numbers(p[0] for p in points),
-            numbers(p[1] for p in points),
-            split_look(model.index, split),
-            "points",
-            texts=tuple(
-                f"{model.label}, {r.molecule}, {bond}: {y:.0f} meV, reference {x:.0f}" for x, y, r, bond in points
-            ),
-            links=tuple(task.anchor(p[2].molecule) for p in points),
-        )
-    ]
 
 
 def over_noise(task: TaskContent, heading: str) -> Figure:
@@ -72,7 +51,7 @@ def over_noise(task: TaskContent, heading: str) -> Figure:
     width = 0.7 / max(len(models), 1)
     for place, model in enumerate(models):
         for split in task.splits:
-            points: list[tuple[float, float, Record, str]] = []
+            points: list[Point] = []
             for record in of_protocol(model, "distributions", split):
                 if heading_of(record) != heading:
                     continue
@@ -80,11 +59,11 @@ def over_noise(task: TaskContent, heading: str) -> Figure:
                 for at, (metric, words) in enumerate(_OVER_NOISE.items()):
                     value = record.metrics.get(metric)
                     if value is not None and math.isfinite(value):
-                        points.append((at + (place - (len(models) - 1) / 2) * width, value, record, words))
-            if points:
-                series.append(_noise_series(task, model, split, points))
-    x = Axis("", low=-0.6, high=len(_OVER_NOISE) - 0.4, ticks=tuple(enumerate(_OVER_NOISE.values())))
-    panel = Panel("", x, Axis("distance, times the noise", log=True), tuple(series),
+                        x = at + (place - (len(models) - 1) / 2) * width
+                        points.append((x, value, record.molecule, f", {words}: {value:.2f} times the noise"))
+            series += cloud(task, model, split, points)
+    across = Axis("", low=-0.6, high=len(_OVER_NOISE) - 0.4, ticks=tuple(enumerate(_OVER_NOISE.values())))
+    panel = Panel("", across, Axis("distance, times the noise", log=True), tuple(series),
                   limits=((1.0, "two runs of the reference"), *([(limit, "limit")] if limit else [])))  # fmt: skip
     return Figure(
         f"{task.name}-distributions",
@@ -93,21 +72,6 @@ def over_noise(task: TaskContent, heading: str) -> Figure:
         "dynamics are off, over how far two runs of the reference are off each other; filled ID, open OOD. "
         f"Spectra are in the molecules' sections.{left_out}",
         (panel,) if series else (),
-    )
-
-
-def _noise_series(
-    task: TaskContent, model: Model, split: str, points: list[tuple[float, float, Record, str]]
-) -> Series:
-    points = thinned(points, MAX_POINTS)
-    return Series(
-        model.label,
-        numbers(p[0] for p in points),
-        numbers(p[1] for p in points),
-        split_look(model.index, split),
-        "points",
-        texts=tuple(f"{model.label}, {r.molecule}, {words}: {v:.2f} times the noise" for _, v, r, words in points),
-        links=tuple(task.anchor(p[2].molecule) for p in points),
     )
 
 

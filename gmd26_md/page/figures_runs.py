@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from gmd26_md.observables.survival import kaplan_meier
+from gmd26_md.page.cloud import Point, cloud
 from gmd26_md.page.common import runs_of, shown_models
 from gmd26_md.page.content import TITLES, Model, TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.limits import MAX_POINTS, thinned
-from gmd26_md.page.style import look_of, split_look
+from gmd26_md.page.style import look_of
 from gmd26_md.records import Record
 from gmd26_md.report.checks import thresholds_of
 from gmd26_md.report.lives import length_ps, life_of
@@ -75,7 +76,7 @@ def drift(task: TaskContent, condition: str) -> Figure:
                 continue
             limit = thresholds_of(runs[0]).drift_max_meV_per_atom_per_ps
             offset = {"id": -0.18, "ood": 0.18}.get(split, 0.0)
-            series.append(_column(task, model, split, runs, place + offset))
+            series += cloud(task, model, split, _column(runs, place + offset))
     ticks = tuple((float(i), m.label) for i, m in enumerate(models))
     x = Axis("", low=-0.6, high=len(models) - 0.4, ticks=ticks)
     y = Axis("|energy drift|, meV/atom/ps", log=True)
@@ -89,22 +90,14 @@ def drift(task: TaskContent, condition: str) -> Figure:
     )
 
 
-def _column(task: TaskContent, model: Model, split: str, runs: list[Record], at: float) -> Series:
-    ordered = thinned(sorted(runs, key=lambda r: abs(r.metrics[_DRIFT] or 0.0)), MAX_POINTS)
-    shift = [at + 0.11 * np.sin(2.4 * i) for i in range(len(ordered))]  # side by side, the same each time
-    values = [abs(r.metrics[_DRIFT] or 0.0) for r in ordered]
-    return Series(
-        model.label,
-        numbers(shift),
-        numbers(values),
-        split_look(model.index, split),
-        "points",
-        texts=tuple(
-            f"{model.label}, {r.molecule}, seed {r.seed}: {v:.3g} meV/atom/ps"
-            for r, v in zip(ordered, values, strict=True)
-        ),
-        links=tuple(task.anchor(r.molecule) for r in ordered),
-    )
+def _column(runs: list[Record], at: float) -> list[Point]:
+    """Return the runs as points side by side, the same each time."""
+    sizes = [(abs(r.metrics[_DRIFT] or 0.0), r) for r in runs]
+    ordered = thinned(sorted(sizes, key=lambda pair: pair[0]), MAX_POINTS)
+    return [
+        (at + 0.11 * float(np.sin(2.4 * i)), size, r.molecule, f", seed {r.seed}: {size:.3g} meV/atom/ps")
+        for i, (size, r) in enumerate(ordered)
+    ]
 
 
 def along(task: TaskContent, condition: str) -> Figure:
