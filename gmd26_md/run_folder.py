@@ -102,8 +102,15 @@ class RunFolder:
         graph = {name: getattr(forces.graph, name) for name in ("numbers", "bonds", "lengths")}
         buffer = io.BytesIO()
         np.savez(buffer, **graph, **single)
-        with written_whole(self.path / "static-forces" / f"{slug}.npz") as aside:
+        with written_whole(self._forces_path(slug)) as aside:
             aside.write_bytes(buffer.getbuffer())
+
+    def has_forces(self, slug: str) -> bool:
+        """Tell whether `write_forces` kept something of a molecule; a file that is there is whole."""
+        return self._forces_path(slug).is_file()
+
+    def _forces_path(self, slug: str) -> Path:
+        return self.path / "static-forces" / f"{slug}.npz"
 
     def forces_of(self, slug: str) -> AtomForces | None:
         """Return what `write_forces` kept of a molecule; None where nothing was.
@@ -113,7 +120,7 @@ class RunFolder:
         UserError
             For a file that is damaged.
         """
-        path = self.path / "static-forces" / f"{slug}.npz"
+        path = self._forces_path(slug)
         if not path.is_file():
             return None
         try:

@@ -15,7 +15,7 @@ def measure_static_errors(question: Question, folder: RunFolder, n_frames: int, 
     """Measure static errors where reference frames are at hand, one record a molecule."""
     settings = {"n_frames": n_frames}
     recorded = {r.key for r in folder.records()}
-    have = {slug for slug in folder.static_tables() if folder.forces_of(slug) is not None}
+    have = {slug for slug in folder.static_tables() if folder.has_forces(slug)}
     keys = {c.slug: question.key(c, "static-errors", settings, 0) for c in question.cases}
     todo = [c for c in question.cases if c.frames is not None and question.knows(c)]
     todo = [c for c in todo if keys[c.slug] not in recorded or c.slug not in have]
