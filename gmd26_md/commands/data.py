@@ -43,8 +43,15 @@ command.add_command(compare)
 @click.option("--reference", default="gfn2-xtb", show_default=True, help="Level of theory.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
 @click.option("--temperature-K", type=POSITIVE, default=500.0, show_default=True, help="Of the Langevin thermostat.")
-@click.option("--timestep-fs", type=POSITIVE, default=1.0, show_default=True)
-@click.option("--equilibrate-ps", type=NOT_NEGATIVE, default=2.0, show_default=True)
+@click.option("--timestep-fs", type=POSITIVE, default=2.5, show_default=True)
+@click.option(
+    "--hydrogen-mass-u",
+    type=POSITIVE,
+    default=4.0,
+    show_default=True,
+    help="Heavy hydrogen allows the long step and changes no distribution of positions; 1.008 wants --timestep-fs 1.",
+)
+@click.option("--equilibrate-ps", type=NOT_NEGATIVE, default=1.0, show_default=True)
 @click.option("--interval-fs", type=POSITIVE, default=10.0, show_default=True, help="Between kept frames.")
 @click.option("--n-primary", type=AT_LEAST_ONE, default=2000, show_default=True, help="Primary frames.")
 @click.option("--n-secondary", type=AT_LEAST_ONE, default=500, show_default=True, help="Secondary frames.")
@@ -60,6 +67,7 @@ def generate(
     out: Path,
     temperature_k: float,
     timestep_fs: float,
+    hydrogen_mass_u: float,
     equilibrate_ps: float,
     interval_fs: float,
     n_primary: int,
@@ -107,6 +115,7 @@ def generate(
     settings = SamplingSettings(
         temperature_K=temperature_k,
         timestep_fs=timestep_fs,
+        hydrogen_mass_u=hydrogen_mass_u,
         equilibrate_ps=equilibrate_ps,
         interval_fs=interval_fs,
         n_primary=n_primary,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gmd26_md.datasets import store
-from gmd26_md.datasets.sample import SamplingSettings, settings_of
+from gmd26_md.datasets.sample import SamplingSettings, masses_of, settings_of
 from gmd26_md.molecules import Molecule
 from gmd26_md.pace import duration
 
@@ -121,7 +121,8 @@ def _timed_step_s(molecule: Molecule, level: str, settings: SamplingSettings) ->
 
     atoms = molecule.atoms()
     forces = AseForces(lambda: load_calculator(level, accuracy=settings.accuracy, warm_start=True))
-    system = System("timed", atoms.numbers, atoms.positions, settings.seed, settings.temperature_K)
+    masses = masses_of(atoms.numbers, settings)
+    system = System("timed", atoms.numbers, atoms.positions, settings.seed, settings.temperature_K, masses=masses)
 
     def run(n_steps: int) -> float:
         began = time.perf_counter()

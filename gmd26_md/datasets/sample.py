@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase.calculators.calculator import BaseCalculator
+from ase.data import atomic_masses
 
 from gmd26_md.datasets import store
 from gmd26_md.dynamics.engine import Progress, Run, Segment, System, integrate
@@ -31,9 +34,12 @@ class SamplingSettings:
         Of the Langevin thermostat. 500 K, above the 300 K of the stability runs, so that a model is not asked beyond
         what it saw by heat alone.
     timestep_fs, friction_per_fs
-        1 fs resolves a C-H or O-H vibration with ten points, enough for sampling by BAOAB; friction 0.01/fs.
+        2.5 fs resolves the fastest vibration, O-H of heavy hydrogen, with seven points; friction 0.01/fs.
+    hydrogen_mass_u
+        Masses do not enter the distribution of positions, and these make the fast vibrations slow enough for a step 2.5
+        times as long as hydrogen's own 1.008 u would allow. Time along such a trajectory is not that of the molecule.
     equilibrate_ps
-        Left out at the start of each trajectory.
+        Left out at the start of each trajectory: ten times what the friction needs.
     interval_fs
         Between kept frames.
     n_primary, n_secondary
@@ -48,9 +54,10 @@ class SamplingSettings:
     """
 
     temperature_K: float = 500.0
-    timestep_fs: float = 1.0
+    timestep_fs: float = 2.5
     friction_per_fs: float = 0.01
-    equilibrate_ps: float = 2.0
+    hydrogen_mass_u: float = 4.0
+    equilibrate_ps: float = 1.0
     interval_fs: float = 10.0
     n_primary: int = 2000
     n_secondary: int = 500
@@ -59,7 +66,8 @@ class SamplingSettings:
     seed: int = 26
 
     def __post_init__(self) -> None:
-        for name in ("temperature_K", "timestep_fs", "friction_per_fs", "interval_fs", "fmax_eV_per_A", "accuracy"):
+        above_zero = ("temperature_K", "timestep_fs", "friction_per_fs", "hydrogen_mass_u", "interval_fs")
+        for name in (*above_zero, "fmax_eV_per_A", "accuracy"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UserError(f"{name} is {getattr(self, name)}; it must be a number above 0.")
         for name in ("equilibrate_ps", "seed"):
@@ -70,6 +78,12 @@ class SamplingSettings:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be 1 or more.")
         if round(self.interval_fs / self.timestep_fs) < 1:
             raise UserError(f"interval_fs {self.interval_fs} is shorter than timestep_fs {self.timestep_fs}.")
+        n_steps = round(self.interval_fs / self.timestep_fs)
+        if not math.isclose(n_steps * self.timestep_fs, self.interval_fs, rel_tol=1e-6):
+            raise UserError(
+                f"the interval between frames, {self.interval_fs:g} fs, is not a whole number of steps of "
+                f"{self.timestep_fs:g} fs; {n_steps * self.timestep_fs:g} fs is."
+            )
 
 
 def sample_molecule(
@@ -146,8 +160,20 @@ def _trajectory(
         Segment("equilibrate", warm_up, step, 0, friction),
         Segment("sample", n_frames * per_frame, step, per_frame, friction),
     ]
-    system = System("sample", minimum.numbers, minimum.positions[0], seed, settings.temperature_K)
+    system = System(
+        "sample",
+        minimum.numbers,
+        minimum.positions[0],
+        seed,
+        settings.temperature_K,
+        masses=masses_of(minimum.numbers, settings),
+    )
     return integrate(AseForces(make_calculator), [system], segments, on_progress=report)[0]
+
+
+def masses_of(numbers: np.ndarray, settings: SamplingSettings) -> np.ndarray:
+    """Return the masses that move in the sampling, (n_atoms,), u."""
+    return np.where(numbers == 1, settings.hydrogen_mass_u, atomic_masses[numbers])
 
 
 def _kept(frames: Trajectory, n_frames: int) -> Trajectory:

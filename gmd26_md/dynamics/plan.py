@@ -93,6 +93,8 @@ class System:
         Its own stretches of dynamics, with a time step of their own; those of the call where None.
     checks
         What is looked at.
+    masses
+        (n_atoms,), u; the elements' own where None. Others move through the same places in other times.
     """
 
     key: str
@@ -103,3 +105,4 @@ class System:
     velocities: np.ndarray | None = None
     segments: tuple[Segment, ...] | None = None
     checks: Checks = Checks()
+    masses: np.ndarray | None = None

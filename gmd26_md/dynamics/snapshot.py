@@ -57,6 +57,8 @@ def question(track: Track) -> str:
     limits = [a for c in system.checks.pairs for a in (c.pairs, c.at_least_A, c.at_most_A)]
     for array in (system.numbers, system.positions, system.velocities, *limits):
         digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    if system.masses is not None:  # so that the snapshots of all others stay what they were
+        digest.update(np.asarray(system.masses, dtype=np.float64).tobytes())
     return digest.hexdigest()
 
 

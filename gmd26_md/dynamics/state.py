@@ -100,8 +100,9 @@ class Track:
 
     @property
     def masses(self) -> np.ndarray:
-        """(n_atoms,), amu."""
-        return np.asarray(atomic_masses[self.system.numbers])
+        """(n_atoms,), u."""
+        own = self.system.masses
+        return np.asarray(atomic_masses[self.system.numbers] if own is None else own, dtype=np.float64)
 
     @property
     def rule(self) -> Segment:

@@ -78,7 +78,7 @@ def test_the_files_of_a_molecule_are_whole_and_say_what_made_them(untouched_data
 
 def test_frames_carry_the_energies_and_forces_of_the_reference(untouched_data, ethane):
     frames = frames_of(untouched_data, ethane, "primary")
-    assert frames.time_fs.tolist() == [0.0, 2.0, 4.0]
+    assert frames.time_fs.tolist() == [0.0, 2.5, 5.0]
     atoms = ethane.atoms()
     atoms.calc = load_calculator(LEVEL)
     for index in range(frames.n_frames):
@@ -150,14 +150,14 @@ def test_provenance_that_is_no_json_is_one_line(data, ethane, few_steps):
 
 
 def test_a_reference_that_fails_is_recorded_and_leaves_no_data(tmp_path, ethane, few_steps, sampled):
-    made = iter([Springs(1000), Springs(8), Springs(1000)])  # for minimum, primary, secondary
+    made = iter([Springs(1000), Springs(4), Springs(1000)])  # for minimum, primary, secondary
     statuses = sampled(ethane, tmp_path, few_steps, make=lambda: next(made))
     assert statuses == {"minimum": "done", "primary": "failed", "secondary": "done"}
     folder = store.folder_of(tmp_path, LEVEL, ethane)
     told = store.read_provenance(folder)["primary"]
     assert told["status"] == "failed"
-    # call 9 is step 8 of 1 fs
-    assert told["reason"] == "error at 8.0 fs: RuntimeError: the reference gave up"
+    # call 5 is step 4 of 2.5 fs
+    assert told["reason"] == "error at 10.0 fs: RuntimeError: the reference gave up"
     assert not (folder / "primary.extxyz").exists()
     assert not store.is_done(folder, "primary", {})
     assert sampled(ethane, tmp_path, few_steps, make=lambda: Springs(1000))["primary"] == "done"
@@ -166,7 +166,7 @@ def test_a_reference_that_fails_is_recorded_and_leaves_no_data(tmp_path, ethane,
 def test_a_failure_leaves_no_torn_file_behind(data, ethane, few_steps, sampled):
     path = store.path_of(data, LEVEL, ethane, "secondary")
     path.write_text("torn")
-    assert sampled(ethane, data, few_steps, make=lambda: Springs(8))["secondary"] == "failed"
+    assert sampled(ethane, data, few_steps, make=lambda: Springs(4))["secondary"] == "failed"
     assert not path.exists()
 
 
@@ -177,7 +177,7 @@ def test_a_minimum_that_is_not_found_is_recorded(tmp_path, ethane, few_steps, sa
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("interval_fs", 0.4), ("timestep_fs", 0.0), ("n_primary", 0), ("temperature_K", float("nan")), ("seed", -1)],
+    [("interval_fs", 0.4), ("interval_fs", 9.0), ("timestep_fs", 0.0), ("n_primary", 0), ("temperature_K", float("nan")), ("seed", -1)],
 )
 def test_settings_that_cannot_be_are_one_line(name, value):
     with pytest.raises(UserError, match=name):

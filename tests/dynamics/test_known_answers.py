@@ -1,5 +1,7 @@
 """Springs, whose motion is known: period, order of the integrator, momenta, and ASE's own integrator beside it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,17 @@ def test_a_dimer_vibrates_with_its_period(road, springs):
     period = 2.0 * np.diff(crossings).mean()
     # velocity Verlet runs (omega dt)^2 / 24 = 8e-4 fast at this step; interpolation between frames adds less
     assert period == pytest.approx(dimer_period_fs(*atomic_masses[OH], 30.0), rel=1.2e-3)
+
+
+def test_other_masses_vibrate_with_their_own_period(springs):
+    heavy = replace(still_dimer(), masses=np.array([16.0, 4.0]))
+    run = integrate(springs(), [heavy], [Segment("nve", 400, 0.25, 1)])[0].frames["nve"]
+    stretch = np.linalg.norm(run.positions[:, 1] - run.positions[:, 0], axis=-1) - 1.0
+    at = np.flatnonzero(stretch[:-1] * stretch[1:] < 0)
+    assert 2.0 * np.diff(run.time_fs[at]).mean() == pytest.approx(dimer_period_fs(16.0, 4.0, 30.0), rel=0.01)
+    moving = 0.5 * np.array([16.0, 4.0]) * (run.velocities**2).sum(-1)
+    total = run.energies + moving.sum(-1)
+    assert np.ptp(total) < 0.02 * np.ptp(run.energies)  # conserved with these masses, and with no others
 
 
 def test_the_batched_and_the_ase_road_give_the_same_run(springs, tetrahedron):

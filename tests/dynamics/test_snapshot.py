@@ -86,9 +86,12 @@ def test_frames_that_are_lost_are_computed_again(springs, systems, same, tmp_pat
     assert same(run(springs(k=0.5, nan_beyond=2.2), systems, tmp_path), undisturbed)
 
 
-def test_what_is_asked_otherwise_begins_anew_and_the_rest_goes_on(springs, systems, same, tmp_path):
+@pytest.mark.parametrize("other", [{"seed": 17}, {"masses": "heavy"}])
+def test_what_is_asked_otherwise_begins_anew_and_the_rest_goes_on(springs, systems, same, tmp_path, other):
+    if "masses" in other:
+        other = {"masses": np.full(len(systems[2].numbers), 20.0)}
     interrupted(springs(k=0.5, nan_beyond=2.2), systems, tmp_path, 60)
-    others = [systems[0], replace(systems[2], seed=17)]
+    others = [systems[0], replace(systems[2], **other)]
     second = springs(k=0.5, nan_beyond=2.2)
     found = run(second, others, tmp_path, max_cost=1.0)
     assert same(found, run(springs(k=0.5, nan_beyond=2.2), others))

@@ -28,13 +28,12 @@ class Wells(nn.Module):
         return 0.5 * self.k * (batch.positions**2).sum(-1)
 
 
-@pytest.mark.parametrize("timestep_fs", [1.0, 3.0])
-def test_langevin_dynamics_has_its_temperature_at_every_time_step(timestep_fs):
-    numbers = np.ones(N_ATOMS, dtype=int)
-    mass = atomic_masses[1]
+@pytest.mark.parametrize(("timestep_fs", "mass"), [(1.0, atomic_masses[1]), (3.0, atomic_masses[1]), (4.0, 4.0)])
+def test_langevin_dynamics_has_its_temperature_at_every_time_step_and_mass(timestep_fs, mass):
+    numbers, masses = np.ones(N_ATOMS, dtype=int), np.full(N_ATOMS, mass)
     kT = units.kB * TEMPERATURE_K
     start = np.random.default_rng(1).normal(scale=np.sqrt(kT / K_EV_PER_A2), size=(N_SYSTEMS, N_ATOMS, 3))
-    systems = [System(str(i), numbers, start[i], seed=i, temperature_K=TEMPERATURE_K) for i in range(N_SYSTEMS)]
+    systems = [System(str(i), numbers, start[i], i, TEMPERATURE_K, masses=masses) for i in range(N_SYSTEMS)]
     provider = PotentialForces(Potential(Wells(), cutoff=0.01, element_energies={1: 0.0}))
     segments = [Segment("warm", 60, timestep_fs, 0, 0.1), Segment("sample", 400, timestep_fs, 10, 0.1)]
     frames = [run.frames["sample"] for run in integrate(provider, systems, segments)]
