@@ -29,7 +29,7 @@ n_steps = 20
 validate_every_steps = 10
 """
 
-SMALL = ("--n-primary", "6", "--n-secondary", "102", "--interval-fs", "2.5", "--equilibrate-ps", "0.05", "--workers", "1")
+SMALL = tuple("--n-primary 6 --n-secondary 102 --interval-fs 2.5 --equilibrate-ps 0.05 --workers 1".split())
 
 
 def plan(out: Path, **changed: object) -> Plan:

@@ -81,8 +81,8 @@ class SamplingSettings:
         n_steps = round(self.interval_fs / self.timestep_fs)
         if not math.isclose(n_steps * self.timestep_fs, self.interval_fs, rel_tol=1e-6):
             raise UserError(
-                f"the interval between frames, {self.interval_fs:g} fs, is not a whole number of steps of "
-                f"{self.timestep_fs:g} fs; {n_steps * self.timestep_fs:g} fs is."
+                f"interval_fs {self.interval_fs:g} is not a whole number of steps of timestep_fs "
+                f"{self.timestep_fs:g}; {n_steps * self.timestep_fs:g} is."
             )
 
 

@@ -177,7 +177,14 @@ def test_a_minimum_that_is_not_found_is_recorded(tmp_path, ethane, few_steps, sa
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("interval_fs", 0.4), ("interval_fs", 9.0), ("timestep_fs", 0.0), ("n_primary", 0), ("temperature_K", float("nan")), ("seed", -1)],
+    [
+        ("interval_fs", 0.4),
+        ("interval_fs", 9.0),
+        ("timestep_fs", 0.0),
+        ("n_primary", 0),
+        ("temperature_K", float("nan")),
+        ("seed", -1),
+    ],
 )
 def test_settings_that_cannot_be_are_one_line(name, value):
     with pytest.raises(UserError, match=name):
