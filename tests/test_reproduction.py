@@ -29,7 +29,8 @@ n_steps = 20
 validate_every_steps = 10
 """
 
-SMALL = tuple("--n-primary 6 --n-secondary 102 --interval-fs 2.5 --equilibrate-ps 0.05 --workers 1".split())
+FRAMES = ("--n-primary", "6", "--n-secondary", "102", "--interval-fs", "2.5")
+SMALL = (*FRAMES, "--equilibrate-ps", "0.05", "--workers", "1")
 
 
 def plan(out: Path, **changed: object) -> Plan:
