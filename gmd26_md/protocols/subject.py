@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gmd26_md import strict_json
 from gmd26_md.dynamics.committee_forces import CommitteeForces
 from gmd26_md.dynamics.forces import AseForces, ForceProvider, PotentialForces
 from gmd26_md.errors import UserError, unknown_name
+from gmd26_md.files import sha256_of
 from gmd26_md.metrics import DIRECT_FORCES
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "batched", "ase")
 _NAMED_BY_TRAINING = ("best.pt", "last.pt")
 _TRAINING = ("steps", "seconds", "stopped_by", "seed", "n_parameters", "n_train_frames")
+_kept: OrderedDict[str, Subject] = OrderedDict()
+_n_kept = 0
 _LONGEST_NAME = 100  # characters of a committee's name, which is also that of its run folder
 
 
@@ -88,6 +93,18 @@ class Subject:
     trained_on: tuple[tuple[str, str], ...] = ()
 
 
+def keep_warm(n_models: int) -> None:
+    """Keep the models opened last in this process, for whoever asks for the same content again; 0 keeps none.
+
+    For processes that run one command after another. Only files that run batched are kept: they hold no state from one
+    run to the next, which a calculator may.
+    """
+    global _n_kept
+    _n_kept = n_models
+    while len(_kept) > n_models:
+        _kept.popitem(last=False)
+
+
 def open_subject(
     model: str | Sequence[str],
     *,
@@ -129,7 +146,9 @@ def open_subject(
             level_of_theory=model, elements=frozenset(known), device="cpu", dtype="float64", engine="ase",
             provider=AseForces(lambda: load_calculator(model)), folder=None,
         )  # fmt: skip
-    return _open_file(model, device, dtype, engine, trust_pickle, given)
+    if engine == "ase" or not _n_kept:
+        return _open_file(model, device, dtype, engine, trust_pickle, given)
+    return _warm_file(model, device, dtype, engine, trust_pickle, given)
 
 
 def _is_named(model: str) -> bool:
@@ -159,6 +178,21 @@ def _open_function(model: str, device: str, dtype: str, engine: str, arguments: 
         level_of_theory="", elements=frozenset(made.elements), device=made.device, dtype=dtype, engine="ase",
         provider=AseForces(lambda: calculator), folder=None, arguments=arguments, source=made.source.as_dict(),
     )  # fmt: skip
+
+
+def _warm_file(
+    model: str, device: str, dtype: str, engine: str, trust_pickle: bool, arguments: dict[str, Any]
+) -> Subject:
+    """Return the model that was opened before from the same place, content and arguments; else open it, and keep it."""
+    path = Path(model).resolve()
+    if not path.is_file():
+        return _open_file(model, device, dtype, engine, trust_pickle, arguments)
+    key = strict_json.canonical([str(path), model, sha256_of(path), device, dtype, engine, trust_pickle, arguments])
+    if key not in _kept:
+        _kept[key] = _open_file(model, device, dtype, engine, trust_pickle, arguments)
+    _kept.move_to_end(key)
+    keep_warm(_n_kept)
+    return _kept[key]
 
 
 def _open_file(
