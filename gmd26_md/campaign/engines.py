@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -105,13 +106,23 @@ def _dask(address: str, n_workers: int | None) -> Iterator[Engine]:
             yield _dask_engine(client, f"Dask at {address}")
         else:
             n = n_workers or os.cpu_count() or 1
-            cluster = stack.enter_context(
-                distributed.LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=None)
-            )
+            cluster = stack.enter_context(_local_cluster(distributed, n))
             client = stack.enter_context(distributed.Client(cluster))
             opened = _dask_engine(client, f"Dask, {n} local workers")
             # local workers offer no resources: a unit that asks for some would wait for ever
             yield Engine(lambda resources, function, *given: opened.submit({}, function, *given), opened.words)
+
+
+def _local_cluster(distributed: Any, n_workers: int) -> Any:
+    try:
+        return distributed.LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None
+        )
+    except (OSError, RuntimeError, TimeoutError) as problem:
+        raise UserError(
+            f"no local Dask cluster can be started ({' '.join(str(problem).split()) or type(problem).__name__}); "
+            "--engine processes needs none."
+        ) from problem
 
 
 def _connected(distributed: Any, address: str) -> Any:
@@ -131,6 +142,9 @@ def _slurm(path: Path, n_workers: int | None) -> Iterator[Engine]:
     distributed = _imported("distributed")
     cluster = slurm_cluster(path)
     n = n_workers or int(_slurm_file(path).get("jobs", 1))
+    if shutil.which("sbatch") is None:
+        cluster.close()
+        raise UserError(f"{path}: no sbatch here; give the command on a machine that submits SLURM jobs.")
     with cluster, distributed.Client(cluster) as client:
         cluster.scale(jobs=n)
         yield _dask_engine(client, f"{n} SLURM jobs")

@@ -76,7 +76,7 @@ def units_of(campaign: Campaign) -> list[Unit]:
     ------
     UserError
         For an unknown task, a missing file, an option that the command does not take, a model that nothing is to be
-        tried on, or names that would be one folder.
+        tried on or that was trained on what a task calls unseen, or names that would be one folder.
     """
     found: list[Unit] = []
     for model in campaign.models:
@@ -93,6 +93,7 @@ def units_of(campaign: Campaign) -> list[Unit]:
             raise UserError(f"{model.name} has nothing to be tried on; name tasks (static-errors needs them).")
     _check_folders(found)
     _check_options(found)
+    _refuse_trained_on(found)
     return found
 
 
@@ -262,6 +263,24 @@ def _check_folders(units: Sequence[Unit]) -> None:
                 f"{' of '.join(dict.fromkeys((sources[name.casefold()][3], source[3])))} would be the folder {name} "
                 "twice; rename a file, or give model or protocol another 'name'."
             )
+
+
+def _refuse_trained_on(units: Sequence[Unit]) -> None:
+    """Refuse to try models as on the unseen on what trained them, all such pairs in one message."""
+    from gmd26_md.leakage import refuse_trained_on
+    from gmd26_md.protocols.subject import trained_on
+
+    known: dict[str, tuple[tuple[str, str], ...]] = {}
+    found = []
+    for unit in {(u.model, u.task): u for u in units if u.task_file and u.model_file}.values():
+        if unit.model_file not in known:
+            known[unit.model_file] = trained_on(unit.model_file)
+        try:
+            refuse_trained_on(tasks.get(unit.task_file), known[unit.model_file], unit.model)
+        except UserError as problem:
+            found.append(str(problem).partition(";")[0])
+    if found:
+        raise UserError(f"{'. '.join(found)}. Give such a model 'tasks: [...]' of its own.")
 
 
 def _check_options(units: Sequence[Unit]) -> None:

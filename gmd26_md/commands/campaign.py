@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,9 +146,13 @@ def _finish(campaign: Campaign, units: list[Unit], failed: dict[str, str], as_js
     n_done = len(done)
     if as_json:
         told = {u.label: failed[u.key] for u in units if u.key in failed}
-        outcome = {"n_units": len(units), "n_done": n_done, "failed": told, "runs": [str(f) for f in folders]}
+        outcome = {
+            "n_units": len(units), "n_done": n_done, "failed": told, "runs": [str(f) for f in folders],
+            "standing": _standing(units, done, failed),
+        }  # fmt: skip
         click.echo(json.dumps(outcome, indent=1))
     elif not quiet:
+        _print_standing(units, done, failed)
         _print_summaries(folders)
         where = f"; their records are in {campaign.out / 'runs'}" if n_done else ""
         click.echo(f"{n_done} of {len(units)} units are done{where}.")
@@ -155,6 +160,22 @@ def _finish(campaign: Campaign, units: list[Unit], failed: dict[str, str], as_js
         if unit.key in failed and not as_json:
             click.echo(f"failed: {unit.label}: {failed[unit.key]}", err=True)
     return 1 if failed else 0
+
+
+def _standing(units: list[Unit], done: set[str], failed: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return how many units of each model and task are there, done and failed."""
+    found = {}
+    for pair in dict.fromkeys((unit.model, unit.task) for unit in units):
+        mine = [unit.key for unit in units if (unit.model, unit.task) == pair]
+        counts = {"n_done": sum(key in done for key in mine), "n_failed": sum(key in failed for key in mine)}
+        found[pair] = {"model": pair[0], "task": pair[1], "n_units": len(mine)} | counts
+    return list(found.values())
+
+
+def _print_standing(units: list[Unit], done: set[str], failed: Mapping[str, str]) -> None:
+    click.echo(f"{'model':<28} {'task':<22} {'units':>5} {'done':>5} {'failed':>6}")
+    for s in _standing(units, done, failed):
+        click.echo(f"{s['model']:<28} {s['task']:<22} {s['n_units']:>5} {s['n_done']:>5} {s['n_failed']:>6}")
 
 
 def _print_summaries(folders: list[Path]) -> None:
@@ -167,12 +188,12 @@ def _words(progress: Progress) -> str:
     from gmd26_md.commands.progress import duration
 
     open_units = [u for u in progress.units if u.key not in progress.done and u.key not in progress.failed]
-    by_model = Counter(unit.model for unit in open_units)
+    left_of = Counter(f"{unit.model} on {unit.task}" for unit in open_units)
     left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left; "
     failed = f"{len(progress.failed)} failed; " if progress.failed else ""
     done = f"{len(progress.done)} of {len(progress.units)} units; "
     return f"{done}{left}{failed}{_verdicts(progress)}to do: " + ", ".join(
-        f"{model} {count}" for model, count in by_model.most_common(3)
+        f"{name} {count}" for name, count in left_of.most_common(3)
     )
 
 

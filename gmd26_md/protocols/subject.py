@@ -246,6 +246,16 @@ def _trained_on(opened: Checkpoint | VendorModel) -> tuple[tuple[str, str], ...]
     return tuple((str(name), str(graph)) for name, graph in zip(names, told, strict=True))
 
 
+def trained_on(model: str | Path) -> tuple[tuple[str, str], ...]:
+    """Return what trained a checkpoint of ours, as `Subject.trained_on`; empty for any other model."""
+    from gmd26_md.calculators.checkpoint import load_checkpoint
+
+    try:
+        return _trained_on(load_checkpoint(model))
+    except (UserError, OSError):
+        return ()
+
+
 def _family(opened: Checkpoint | VendorModel) -> str:
     """Return the family as reports name it: forces that are no gradient of the energy are another kind of model."""
     return opened.family if opened.forces_are_gradient else f"{opened.family}{DIRECT_FORCES}"

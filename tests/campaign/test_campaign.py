@@ -23,6 +23,7 @@ from gmd26_md.campaign.drive import is_done, run_missing
 from gmd26_md.campaign.gather import gather
 from gmd26_md.campaign.units import Unit, units_of
 from gmd26_md.campaign.worker import UnitFailedError, run_unit
+from gmd26_md.commands.campaign import _standing, _words
 from gmd26_md.records import Record, read_records
 
 MODELS = Path(__file__).with_name("models_for_campaigns.py")
@@ -204,6 +205,18 @@ def test_a_campaign_is_run_on_processes_and_again_only_what_is_missing(
     assert len(told["reasons"]) == 2  # tried once more
     assert progress.verdicts["dying"].total() == 2  # a record a unit
     assert "wrong" not in progress.verdicts
+
+    assert _words(progress).endswith("to do: ")
+    assert "wrong on" in _words(replace(progress, failed={}))
+    standing = {
+        (s["model"], s["task"]): (s["n_done"], s["n_failed"]) for s in _standing(units, progress.done, progress.failed)
+    }
+    assert standing == {
+        ("dying", "H2O"): (1, 0),
+        ("dying", "NH3"): (1, 0),
+        ("wrong", "H2O"): (0, 1),
+        ("wrong", "NH3"): (0, 1),
+    }
 
     folders = gather(found.out, units, progress.failed)
     assert [folder.name for folder in folders] == [f"stability-dying-{name}" for name in ("H2O", "NH3")]

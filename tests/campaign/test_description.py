@@ -113,6 +113,20 @@ def test_a_model_that_nothing_is_tried_on_is_refused_and_tasks_of_its_own_suffic
     assert len(units_of(read_campaign(written(tmp_path, own)))) == 3
 
 
+def test_models_are_not_tried_as_on_the_unseen_on_what_trained_them(tmp_path: Path) -> None:
+    shipped = Path(__file__).resolve().parents[2] / "checkpoints"
+    two = "".join(f"\n  - {shipped / name}-duplication.pt" for name in ("schnet", "painn"))
+    text = GOOD.replace("\n  - model: gfn2-xtb\n    name: xtb", two)
+    assert len(units_of(read_campaign(written(tmp_path, text)))) == 6  # what they were trained for
+    with pytest.raises(UserError) as problem:
+        units_of(read_campaign(written(tmp_path, text.replace("[duplication]", "[duplication, fusion]"))))
+    words = str(problem.value)
+    assert words.count("of task fusion has trained") == 2
+    assert "schnet-duplication" in words
+    assert "painn-duplication" in words
+    assert words.endswith("of its own.")
+
+
 @pytest.mark.parametrize("option", ["reference: '{file}:f'", "model-arg: 'table={file}'", "recipe: '{file}'"])
 def test_files_that_options_name_are_known_by_their_content(tmp_path: Path, option: str) -> None:
     file = tmp_path / "named.py"

@@ -54,6 +54,41 @@ def test_a_local_cluster_runs_what_asks_for_resources() -> None:
         assert engine.submit({"GPU": 1.0}, operator.add, 2, 3).result(timeout=60) == 5
 
 
+def test_a_unit_goes_to_a_worker_that_offers_what_it_asks_for_and_waits_where_none_does() -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, resources={"GPU": 1}
+        ) as cluster,
+        open_engine(f"dask:{cluster.scheduler_address}") as engine,
+    ):
+        waiting = engine.submit({"TPU": 1.0}, operator.add, 1, 1)
+        assert engine.submit({"GPU": 1.0}, operator.add, 2, 3).result(timeout=60) == 5
+        assert engine.submit({}, operator.add, 2, 4).result(timeout=60) == 6
+        assert not waiting.done()
+        waiting.cancel()
+
+
+def test_a_local_cluster_that_cannot_be_started_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+
+    def refused(**options: object) -> None:
+        raise RuntimeError("Cluster failed to start: no free port")
+
+    monkeypatch.setattr(distributed, "LocalCluster", refused)
+    with pytest.raises(UserError, match=r"no free port.*--engine processes"), open_engine("dask", 1):
+        pass
+
+
+def test_slurm_without_sbatch_says_so_and_waits_for_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = tmp_path / "slurm.yaml"
+    path.write_text("cores: 1\nmemory: 1GB\n", encoding="utf-8")
+    with pytest.raises(UserError, match="no sbatch here"), open_engine(f"slurm:{path}"):
+        pass
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
