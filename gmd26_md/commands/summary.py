@@ -20,9 +20,12 @@ def command(runs: tuple[Path, ...], form: str, as_json: bool) -> None:
     RUN is a run folder of any protocol, finished or still at work: the records that are there are counted.
     """
     from gmd26_md import strict_json
+    from gmd26_md.commands.table import say_unfinished
     from gmd26_md.report.summary_forms import summaries_written
 
     found = [_summary(run) for run in runs]
+    for run in runs:
+        say_unfinished(run)
     if as_json:
         click.echo(strict_json.dumps(found[0] if len(found) == 1 else found))
         return

@@ -30,6 +30,8 @@ def command(runs: tuple[Path, ...], task: str | None, form: str, published: bool
     from gmd26_md.report.forms import written
 
     found = [summary_of(run) for run in runs] if runs else _under(Path("runs"))
+    for run in runs:
+        say_unfinished(run)
     if not found and task is None:
         raise UserError("runs/ holds no finished run folder; name some, or run a protocol first.")
     if task is None:
@@ -67,6 +69,16 @@ def paper(task: str, summaries: Sequence[dict[str, Any]], form: str, *, publishe
     if with_findings:
         text += "\n" + findings_written(findings(models), form, width=wide)
     return text
+
+
+def say_unfinished(run: Path) -> None:
+    """Say on the standard error what a run folder was asked for and has no record of: it is in no denominator."""
+    from gmd26_md.report.unfinished import unfinished
+    from gmd26_md.run_folder import RunFolder
+
+    if run.is_dir():
+        for words in unfinished(run, RunFolder(run).records()):
+            click.echo(f"note: {words}", err=True)
 
 
 def summary_of(run: Path) -> dict[str, Any]:

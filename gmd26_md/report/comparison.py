@@ -8,10 +8,12 @@ from typing import Any
 
 from gmd26_md.errors import UserError
 from gmd26_md.metrics import DIRECT_FORCES
+from gmd26_md.report.cells import share
 from gmd26_md.report.published import COLUMNS, SOURCE, STATIC_ERRORS
 
 PAIR = ("id", "ood")
 
+_PERCENT = 100.0
 # heading, section of a split's summary, key, digits, factor
 _OURS: tuple[tuple[str, str, str, int, float], ...] = (
     ("F MAE, eV/Å", "static_errors", "force_mae_eV_per_A", 4, 1.0),
@@ -19,8 +21,8 @@ _OURS: tuple[tuple[str, str, str, int, float], ...] = (
     ("F mag MAE, eV/Å", "static_errors", "force_magnitude_mae_eV_per_A", 4, 1.0),
     ("E MAE, eV", "static_errors", "energy_mae_eV", 3, 1.0),
     ("E MAE offset removed, eV", "static_errors", "energy_offset_removed_mae_eV", 3, 1.0),
-    ("alive, %", "stability", "alive_fraction", 0, 100.0),
-    ("faithful, %", "stability", "faithful_fraction", 0, 100.0),
+    ("alive, %", "stability", "alive_fraction", 0, _PERCENT),
+    ("faithful, %", "stability", "faithful_fraction", 0, _PERCENT),
     ("drift, meV/atom/ps", "dynamics", "absolute_energy_drift_meV_per_atom_per_ps", 3, 1.0),
 )
 
@@ -117,6 +119,8 @@ def _cell(spread: dict[str, Any] | None, digits: int, factor: float) -> str:
     """Return "0.0292 ± 0.0012"; - for what was not measured."""
     if spread is None:
         return "-"
+    if factor == _PERCENT and "low" in spread:  # summaries of old have no limits
+        return share(spread)
     value, error = factor * float(spread["value"]), factor * float(spread["standard_error"])
     if not math.isfinite(value):
         return "not finite"

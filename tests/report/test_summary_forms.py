@@ -100,6 +100,25 @@ def test_the_command_reads_a_folder_that_is_still_at_work(cli, folder):
     assert not (folder / "summary.json").exists()  # nothing is written
 
 
+def test_runs_that_have_no_record_yet_are_said_by_summary_and_table(cli, folder):
+    asked = {"protocol": "stability", "molecules": {f"acid-{i}": {} for i in range(5)}, "settings": {"stability": [{}]}}
+    (folder / "run.json").write_text(json.dumps(asked), encoding="utf-8")
+    words = f"note: {folder} is not finished: 3 of 5 runs have a record. The others are not counted.\n"
+    assert cli("summary", folder)[2] == words
+    (folder / "summary.json").write_text(json.dumps(summarise(records(), {})), encoding="utf-8")
+    assert cli("table", folder)[2] == words
+
+
+def test_a_share_that_all_have_is_tabled_with_what_counting_allows(cli, folder):
+    (folder / "summary.json").write_text(json.dumps(summarise(records(), {})), encoding="utf-8")
+    out = cli("table", folder, "--format", "markdown", "--no-published")[1]
+    row = dict(
+        zip(*[[c.strip() for c in line.split("|")] for line in (out.splitlines()[0], out.splitlines()[2])], strict=True)
+    )
+    assert row["alive, %, ID"] == "100 (from 22)"  # two of two: 0.05 ** (1/2)
+    assert row["faithful, %, OOD"] == "0 (to 95)"
+
+
 def test_the_command_keeps_what_only_the_finished_summary_knows_and_counts_the_records_anew(cli, folder):
     old = summarise(records()[:1], {}) | {"level_of_theory": "gfn2-xtb", "composition": {"words": "rank 2 of 3"}}
     (folder / "summary.json").write_text(json.dumps(old), encoding="utf-8")
