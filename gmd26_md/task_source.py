@@ -6,9 +6,12 @@ import runpy
 import sys
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gmd26_md.errors import UserError
+
+if TYPE_CHECKING:
+    import yaml
 
 
 def from_yaml(path: Path) -> Any:
@@ -34,9 +37,14 @@ def from_yaml(path: Path) -> Any:
             f"{path} is not text in UTF-8 ({problem.reason} at byte {problem.start}); save it so."
         ) from problem
     except yaml.YAMLError as problem:
-        raise UserError(
-            f"{path} does not parse as YAML ({_told(problem)}); SMILES with brackets need quotes."
-        ) from problem
+        raise UserError(f"{path} does not parse as YAML ({_told(problem)}){_cure(problem, text)}.") from problem
+
+
+def _cure(problem: yaml.YAMLError, text: str) -> str:
+    """Return advice where the line of the fault, or the one before it, is likely to hold a SMILES with brackets."""
+    mark = getattr(problem, "problem_mark", None)
+    near = text.splitlines()[max(0, mark.line - 1) : mark.line + 1] if mark is not None else []
+    return "; SMILES with brackets need quotes" if any("[" in line and "smiles" in line for line in near) else ""
 
 
 def _refuse_double_keys(root: Any, path: Path) -> None:

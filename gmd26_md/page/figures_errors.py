@@ -83,7 +83,8 @@ def by_chain_length(task: TaskContent) -> Figure:
     return Figure(
         f"{task.name}-by-chain-length",
         "Error by chain length",
-        f"Mean over molecules and seeds of one length; bars are the standard error over runs; "
+        f"Mean over molecules and seeds of one length; bars are the standard error over runs, "
+        f"where there is more than one; "
         f"{_SPLIT_WORDS}.{left_out}",
         tuple(panels),
     )

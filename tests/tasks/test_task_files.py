@@ -111,6 +111,7 @@ def task():
         (("{smiles: CCCOCCC}", "{smiles: CCO, molecule: ethanol}"), "ood, entry 1 names smiles and molecule"),
         (("{smiles: CCCOCCC}", "{}"), "ood, entry 1 names nothing"),
         (("{smiles: CCCOCCC}", "{smiles: [O-]C}"), "does not parse as YAML .* need quotes"),
+        (("name: ethers", "name: ethers: more"), r"does not parse as YAML .*line \d[^;]*\.$"),  # and no word of SMILES
         (("{smiles: CCCOCCC}", "{smiles: [[O-]]}"), "ood, entry 1: smiles is .* Put SMILES in quotes"),
         (("{smiles: CCCOCCC}", "{file: gone.xyz}"), "ood, entry 1: no molecule file at .*gone.xyz"),
         (("lengths: 2-3", "lengths: 1-3"), "train, entry 3: lengths is '1-3'; allowed are 2 to 13"),
