@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from torch import Tensor
+
+from gmd26_md.calculators.ase_face import MLIPCalculator
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +85,21 @@ class BoundAse:
         atoms = self._systems[index]
         atoms.positions = positions
         try:
-            return float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=np.float64)
+            return _computed(atoms)
         except Exception as problem:  # a vendor may raise anything; it is recorded, and NaN fails the run
             self.errors.setdefault(index, f"{type(problem).__name__}: {problem}")
             log.debug("calculator failed on system %d", index, exc_info=True)
             return nothing
+
+
+def _computed(atoms: Atoms) -> tuple[float, np.ndarray]:
+    """Return energy and forces of positions that are new.
+
+    Of our own calculator without ASE's comparison with the last positions, twice a step: for a molecule of eight atoms
+    that takes half as long as GFN2-xTB does.
+    """
+    if isinstance(atoms.calc, MLIPCalculator):
+        atoms.calc.calculate(atoms, ("energy", "forces"))
+        found: dict[str, Any] = atoms.calc.results
+        return float(found["energy"]), np.array(found["forces"], dtype=np.float64)
+    return float(atoms.get_potential_energy()), np.array(atoms.get_forces(), dtype=np.float64)
