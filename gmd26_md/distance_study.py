@@ -14,7 +14,9 @@ from gmd26_md.datasets.store import path_of, read_frames
 from gmd26_md.dynamics.forces import PotentialForces
 from gmd26_md.errors import UserError
 from gmd26_md.evaluate.distance_errors import Labelled, atom_errors, correlations, own_frames, summed_by_molecule
+from gmd26_md.leakage import refuse_trained_on
 from gmd26_md.observables.distance_correlation import AtomErrors
+from gmd26_md.protocols.subject import trained_on
 from gmd26_md.report.candidates import Cell
 from gmd26_md.report.distance_outcomes import outcome_correlations
 from gmd26_md.run_folder import RunFolder
@@ -64,7 +66,21 @@ def study(
         Run folders of any of the models.
     n_frames
         At most so many of each molecule and of each run; all if None.
+
+    Raises
+    ------
+    UserError
+        For a model that was trained on what the task calls unseen, models of several levels of theory, a run folder
+        without records, or a task without frames.
     """
+    for path, _, _ in models:
+        refuse_trained_on(task, trained_on(path), Path(path).name)
+    levels = {model.level_of_theory for _, model, _ in models}
+    if len(levels) > 1:
+        raise UserError(
+            f"the models were trained on labels of different levels ({', '.join(sorted(map(str, levels)))}), and "
+            "frames have those of one; ask level by level."
+        )
     for run in runs:
         if not run.is_dir() or not RunFolder(run).records():
             raise UserError(f"{run} has no records; give a run folder, as a command printed it last.")

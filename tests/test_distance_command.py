@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from gmd26_md.descriptors.reference import load_reference
 from gmd26_md.records import Record
 from gmd26_md.report.distance_outcomes import outcome_correlations
 from gmd26_md.run_folder import RunFolder
+
+
+SHIPPED = str(Path(__file__).resolve().parents[1] / "checkpoints" / "schnet-duplication.pt")
 
 
 def write_shaken(path, seed, n_frames=30):
@@ -210,6 +214,7 @@ MISTAKES = [
     (("distance", "errors", "--model", "{place}/tiny.pt", "--frames", "{place}"), "no folder gfn2-xtb"),
     (("distance", "errors", "--model", "{place}/tiny.pt", "--picture", "far.jpg"), "must end in one of"),
     (("distance", "errors", "--model", "{place}/tiny.pt", "--task", "duplicate"), "Did you mean 'duplication'?"),
+    (("distance", "errors", "--model", SHIPPED, "--task", "fusion", "--space", "soap"), "of task fusion has trained"),
 ]
 
 

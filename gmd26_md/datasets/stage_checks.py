@@ -21,7 +21,7 @@ def stages_of(told: dict[str, dict[str, Any]]) -> tuple[str, ...]:
     All three of `store.STAGES` where the level's own dynamics sampled; those that the provenance names where frames
     were imported, labelled anew or thinned to travel.
     """
-    sampled = any(is_dynamics(entry) for entry in told.values())
+    sampled = any("integrator" in entry for entry in told.values())  # the minimum's too: the rest may not be begun
     return store.STAGES if sampled or not told else tuple(told)
 
 

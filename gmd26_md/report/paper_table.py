@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from gmd26_md import tasks
 from gmd26_md.metrics import DIRECT_FORCES
 from gmd26_md.report.cells import console_to
 from gmd26_md.report.forms import written
@@ -67,10 +68,25 @@ def paper_rows(task: str, models: Sequence[Measured]) -> list[PaperRow]:
         if family in published:
             rows.append(PaperRow(family, SOURCE, True, _published(published[family])))
         mine = [m for m in ours if name_of(m.family) == family]
-        rows += [PaperRow(family, m.model, False, m.errors, budget_of(m)) for m in mine]
+        rows += [PaperRow(family, m.model + _part_of(m), False, m.errors, budget_of(m)) for m in mine]
         if not mine:
             rows.append(PaperRow(family, "ours: not run", False, {}))
     return rows
+
+
+def _part_of(model: Measured) -> str:
+    """Return how many molecules stand behind a row of the benchmark, where they are not all; else nothing."""
+    if model.task not in tasks.TASKS or not all(model.n_molecules):
+        return ""
+    task = tasks.named(model.task)
+    whole = len(task.tested) - len(task.ood), len(task.ood)
+    if model.n_molecules == whole:
+        return ""
+    return (
+        " ("
+        + ", ".join(f"{n} of {w} {s}" for n, w, s in zip(model.n_molecules, whole, ("ID", "OOD"), strict=True))
+        + ")"
+    )
 
 
 def budget_of(model: Measured) -> str:

@@ -42,6 +42,10 @@ class Measured:
         As its summary says.
     errors
         By metric, (ID, OOD); a metric of which either is missing is left out.
+    is_committee
+        Whether it is the mean of several models.
+    n_molecules
+        With frames, of each split.
     level_of_theory
         Of the reference frames; empty where the summary does not say.
     training
@@ -55,6 +59,8 @@ class Measured:
     model: str
     errors: dict[str, tuple[Value, Value]]
     level_of_theory: str = ""
+    is_committee: bool = False
+    n_molecules: tuple[int, int] = (0, 0)
     training: dict[str, Any] = field(default_factory=dict)
     breakdown: dict[str, Any] = field(default_factory=dict)
 
@@ -65,14 +71,17 @@ class Measured:
 
 
 def measured(summaries: Sequence[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> list[Measured]:
-    """Return the static errors of every model of every task, each model of a task once: the first that has them.
+    """Return the static errors of every model of every task, each model of a task once.
+
+    Of several summaries that have them the one with the most frames counts (dynamics measures a few beside), of equal
+    ones the first with a breakdown.
 
     Raises
     ------
     UserError
         For a summary that is none of ours.
     """
-    found: dict[tuple[str, str], Measured] = {}
+    found: dict[tuple[str, str], tuple[tuple[int, bool], Measured]] = {}
     for summary in summaries:
         try:
             one = _measured(summary, columns)
@@ -81,9 +90,17 @@ def measured(summaries: Sequence[dict[str, Any]], columns: Sequence[str] = COLUM
                 f"a summary of {summary.get('model', 'a model')} does not hold static errors as this version writes "
                 f"them ({problem!r}); give the command that made it again."
             ) from problem
-        if one is not None:
-            found.setdefault((one.task, str(summary["model_sha256"])), one)
-    return list(found.values())
+        if one is None:
+            continue
+        key, weight = (one.task, str(summary["model_sha256"])), (_n_frames(summary), any(one.breakdown.values()))
+        if key not in found or weight > found[key][0]:
+            found[key] = weight, one
+    return [one for _, one in found.values()]
+
+
+def _n_frames(summary: dict[str, Any]) -> int:
+    tables = [split.get("static_errors", {}) for split in summary["splits"].values()]
+    return sum(max((int(spread.get("n_values", 0)) for spread in table.values()), default=0) for table in tables)
 
 
 def _measured(summary: dict[str, Any], columns: Sequence[str]) -> Measured | None:
@@ -102,9 +119,15 @@ def _measured(summary: dict[str, Any], columns: Sequence[str]) -> Measured | Non
         model=str(summary["model"]),
         errors=errors,
         level_of_theory=str(summary.get("level_of_theory", "")),
+        is_committee="+" in str(summary["model"]) or "+" in str(summary["family"]),
+        n_molecules=(_n_molecules(tables[0]), _n_molecules(tables[1])),
         training=dict(summary.get("training") or {}),
         breakdown={name: splits[name].get("breakdown") or {} for name in ("id", "ood")},
     )
+
+
+def _n_molecules(table: dict[str, Any]) -> int:
+    return max((int(spread.get("n_molecules", 0)) for spread in table.values()), default=0)
 
 
 def _value(spread: dict[str, Any]) -> Value:

@@ -150,6 +150,15 @@ def test_a_stage_that_is_not_done_is_named(data, ethane):
     assert "ethane, secondary: is not done: a file without an entry in provenance.json" in lines
 
 
+def test_a_generation_that_was_killed_after_the_minimum_is_not_whole(data, ethane):
+    folder = store.folder_of(data, LEVEL, ethane)
+    told = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({"minimum": told["minimum"]}))
+    for stage in ("primary", "secondary"):
+        (folder / f"{stage}.extxyz").unlink()
+    assert found(data, ethane)[0] == {("primary", "missing"), ("secondary", "missing")}
+
+
 def test_a_stage_that_failed_says_why(data, ethane, retell):
     retell("primary", status="failed", reason="error at 8.0 fs: it gave up")
     kinds, lines = found(data, ethane)

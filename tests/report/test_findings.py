@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gmd26_md.errors import UserError
 from gmd26_md.report.findings import Finding, findings
 from gmd26_md.report.findings_table import findings_written
 from gmd26_md.report.static_results import Value, measured
@@ -64,7 +65,10 @@ def test_directions_survive_needs_both_halves() -> None:
 @pytest.mark.parametrize(("near", "far", "status"), [(3.0, 1.1, "confirmed"), (1.1, 3.0, "not confirmed")])
 def test_growth_on_the_fragment_is_compared_with_growth_elsewhere(near: float, far: float, status: str) -> None:
     # errors are larger on the groups in distribution too: only what they grow by counts
-    sizes = {"id": {"0": 0.2, "1": 0.1, "2": 0.1}, "ood": {"0": 0.2 * near, "1": 0.1 * near, "2": 0.1 * far}}
+    sizes = {
+        "id": {"0": 0.2, "1": 0.1, "6 or more": 0.1},
+        "ood": {"0": 0.2 * near, "1": 0.1 * near, "6 or more": 0.1 * far},
+    }
     by_bonds = {
         split: {
             "bonds": [
@@ -93,6 +97,43 @@ def test_hints_fix_where_the_error_falls_and_do_nothing_where_it_does_not() -> N
     fusion, same = summary("fusion", "mace", (0.01, 0.1)), summary("fusion-hinted", "mace", (0.01, 0.1))
     assert of("nothing for fusion", fusion, same).status == "confirmed"
     assert of("nothing for fusion", fusion, summary("fusion-hinted", "mace", (0.01, 0.02))).status == "not confirmed"
+
+
+def test_a_hint_that_may_have_helped_is_within_the_noise() -> None:
+    fusion = summary("fusion", "mace", (0.01, 0.1), error=0.5)
+    found = of("nothing for fusion", fusion, summary("fusion-hinted", "mace", (0.01, 0.01), error=0.5))
+    assert found.status == "not confirmed"
+    assert "1 within the noise" in found.figure
+
+
+def test_a_vendors_model_of_a_family_of_ours_is_pretrained_and_counts_for_nothing_else() -> None:
+    mace = summary("fusion", "mace", (0.01, 0.2))
+    off = summary("fusion", "mace", (0.08, 0.08), model="MACE-OFF23_small", training={})
+    assert of("pre-trained", mace, off).status == "not confirmed"
+    assert "20.0" in of("thousandfold", mace, off).figure
+    seeds = summary("fusion", "mace", (0.01, 0.1), model="a+b", training={})
+    assert of("pre-trained", mace, seeds).status == "not tested"
+
+
+def test_models_of_two_levels_of_theory_are_not_compared() -> None:
+    other = summary("fusion-hinted", "mace", (0.01, 0.1)) | {"level_of_theory": "pbe-d3bj/def2-svp"}
+    with pytest.raises(UserError, match=r"gfn2-xtb and pbe-d3bj/def2-svp.*--no-findings"):
+        findings(measured([summary("fusion", "mace", (0.01, 0.1)), other]))
+
+
+def test_of_two_summaries_of_one_model_the_one_with_more_frames_counts_and_the_one_with_a_breakdown() -> None:
+    def with_frames(n: int, breakdown: dict[str, Any] | None = None) -> dict[str, Any]:
+        made = summary("fusion", "mace", (0.01, 0.1 / n), breakdown=breakdown)
+        for split in made["splits"].values():
+            for spread in split["static_errors"].values():
+                spread |= {"n_values": n, "n_molecules": 12}
+        return made
+
+    (found,) = measured([with_frames(20), with_frames(400), with_frames(20)])
+    assert found.errors["force_mae_eV_per_A"][1].value == 0.1 / 400
+    assert found.n_molecules == (12, 12)
+    parts = {"id": {"bonds": []}, "ood": {"bonds": []}}
+    assert measured([with_frames(20), with_frames(20, parts)])[0].breakdown == parts
 
 
 def test_pretrained_models_are_those_without_a_training_of_ours() -> None:

@@ -45,6 +45,16 @@ def test_a_family_that_was_not_run_says_so() -> None:
     assert [row.source for row in rows() if row.family == "SchNet" and not row.published] == ["ours: not run"]
 
 
+@pytest.mark.parametrize(("n", "said"), [((12, 12), ""), ((12, 7), "12 of 12 ID, 7 of 12 OOD")])
+def test_a_row_of_fewer_molecules_than_the_task_has_says_so(n: tuple[int, int], said: str) -> None:
+    given = summary("duplication", "mace", (0.02, 0.05), model="mine")
+    for count, split in zip(n, given["splits"].values(), strict=True):
+        for spread in split["static_errors"].values():
+            spread["n_molecules"] = count
+    (row,) = [row for row in paper_rows("duplication", measured([given])) if row.source.startswith("mine")]
+    assert row.source == (f"mine ({said})" if said else "mine")
+
+
 def test_the_published_numbers_are_as_published() -> None:
     text = written_as("markdown")
     for values in STATIC_ERRORS["duplication"].values():
