@@ -14,7 +14,6 @@ from gmd26_md.records import Record
 from gmd26_md.report.distance_outcomes import outcome_correlations
 from gmd26_md.run_folder import RunFolder
 
-
 SHIPPED = str(Path(__file__).resolve().parents[1] / "checkpoints" / "schnet-duplication.pt")
 
 
