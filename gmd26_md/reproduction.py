@@ -30,6 +30,9 @@ from gmd26_md.files import sha256_of, written_whole
 from gmd26_md.molecules import Molecule
 from gmd26_md.tasks import Task
 
+_WELL = ("done", "done before")
+"""Outcomes of a stage whose work is there."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -91,6 +94,8 @@ class Stage:
         Files whose content it depends on: a stage is done for these contents.
     copies
         (from, to) when it has ended well.
+    leaves
+        The file by which its work is there: a checkpoint, or the summary in a run folder.
     """
 
     name: str
@@ -99,6 +104,7 @@ class Stage:
     python: str
     reads: tuple[Path, ...] = ()
     copies: tuple[Path, Path] | None = None
+    leaves: Path | None = None
 
     @property
     def command(self) -> str:
@@ -146,11 +152,10 @@ def _data(plan: Plan, given: str, task: Task) -> Stage:
 def _of_family(plan: Plan, family: str, trained_on: str, given: str, task: Task) -> list[Stage]:
     python = plan.pythons.get(family, sys.executable)
     trains = tasks.get(trained_on)
-    model, run = f"{family}-{trains.name}", f"{family}-{task.name}"
+    model = f"{family}-{trains.name}"
     training, checkpoint = plan.out / "training" / model, plan.out / "checkpoints" / f"{model}.pt"
-    device = ("--device", plan.device)
     options: list[str] = ["--family", family, "--task", trained_on, "--data", str(plan.data), "--level", plan.level]
-    options += ["--out", str(training), *device]
+    options += ["--out", str(training), "--device", plan.device]
     for option, value in (("--minutes", plan.minutes), ("--seed", plan.seed), ("--recipe", plan.recipe)):
         if value is not None:
             options += [option, f"{value:g}" if isinstance(value, float) else str(value)]
@@ -161,22 +166,26 @@ def _of_family(plan: Plan, family: str, trained_on: str, given: str, task: Task)
         python,
         reads=(*_provenance(plan, trains.train), *([Path(plan.recipe)] if plan.recipe else [])),
         copies=(training / "best.pt", checkpoint),
+        leaves=checkpoint,
     )
-    tested = ("--model", str(checkpoint), "--task", given, "--frames", str(plan.data), *device)
+    return [train, *_tests(plan, train, checkpoint, f"{family}-{task.name}", given, task)]
+
+
+def _tests(plan: Plan, train: Stage, checkpoint: Path, run: str, given: str, task: Task) -> list[Stage]:
+    """Return what is measured of a trained model in the run folders of this name: static errors, dynamics if any."""
+    tested = ("--model", str(checkpoint), "--task", given, "--frames", str(plan.data), "--device", plan.device)
+    needs = (train.name, f"data-{task.name}")  # a training that tasks share needs the data of the first of them only
     reads = (checkpoint, *_provenance(plan, task.molecules))
-    static = Stage(
-        f"static-{run}",
-        ("static-errors", *tested, "--out", str(plan.out / "static" / run)),
-        (train.name,),
-        python,
-        reads,
-    )
-    if not plan.preset:
-        return [train, static]
-    folder = str(plan.out / "stability" / run)
-    # few static frames here: those of the static stage are the ones that count
-    dynamics = ("stability", *tested, "--preset", plan.preset, "--n-static-frames", "20", "--out", folder)
-    return [train, static, Stage(f"stability-{run}", dynamics, (train.name,), python, reads)]
+
+    def stage(kind: str, command: str, *options: str) -> Stage:
+        folder = plan.out / kind / run
+        arguments = (command, *tested, *options, "--out", str(folder))
+        return Stage(f"{kind}-{run}", arguments, needs, train.python, reads, leaves=folder / "summary.json")
+
+    static = stage("static", "static-errors")
+    # few static frames in dynamics: those of the static stage are the ones that count
+    dynamics = ("--preset", plan.preset, "--n-static-frames", "20")
+    return [static, stage("stability", "stability", *dynamics)] if plan.preset else [static]
 
 
 def _provenance(plan: Plan, molecules: Sequence[Molecule]) -> list[Path]:
@@ -187,7 +196,7 @@ def _provenance(plan: Plan, molecules: Sequence[Molecule]) -> list[Path]:
 def reproduce(plan: Plan, *, on_stage: Callable[[Stage], None] = lambda stage: None) -> list[Ended]:
     """Run what is missing of the stages, and return how each ended; what one cannot have, its dependents leave out.
 
-    A stage that ended well for the same command and the same files is not started again.
+    A stage that last ended well for the same command and the same files is not started again while its work is there.
 
     Raises
     ------
@@ -199,13 +208,13 @@ def reproduce(plan: Plan, *, on_stage: Callable[[Stage], None] = lambda stage: N
     ended: dict[str, Ended] = {}
     done = _done(plan.out)
     for stage in stages(plan):
-        missing = [name for name in stage.needs if ended[name].outcome not in ("done", "done before")]
+        missing = [name for name in stage.needs if ended[name].outcome not in _WELL]
         if missing:
             ended[stage.name] = Ended(stage, "left out", f"{missing[0]} is missing")
             continue
         # data are always asked for: their command knows best what is whole
         key = _key(stage)
-        if stage.needs and key in done and (stage.copies is None or stage.copies[1].is_file()):
+        if done.get(stage.name) == key and stage.leaves is not None and stage.leaves.is_file():
             ended[stage.name] = Ended(stage, "done before")
             continue
         on_stage(stage)
@@ -256,22 +265,26 @@ def _note(out: Path, entry: dict[str, Any]) -> None:
         handle.write(json.dumps(entry) + "\n")
 
 
-def _done(out: Path) -> set[str]:
+def _done(out: Path) -> dict[str, str]:
+    """Return for what each stage was last done, by its name: what it made for anything else is overwritten."""
     path = out / "stages.jsonl"
     if not path.is_file():
-        return set()
-    found = set()
+        return {}
+    found = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            found.add(str(json.loads(line)["key"]))
+            entry = json.loads(line)
+            found[str(entry["stage"])] = str(entry["key"])
         except (ValueError, KeyError, TypeError):
             continue  # a line torn by a kill: its stage is asked again, and finds its own work done
     return found
 
 
-def folders_of(plan: Plan) -> list[Path]:
-    """Return the run folders that have a summary, static errors first."""
-    return [p.parent for kind in ("static", "stability") for p in sorted((plan.out / kind).glob("*/summary.json"))]
+def folders_of(ended: Sequence[Ended]) -> list[Path]:
+    """Return the run folders of the stages that ended well, static errors first; what else lies there is another's."""
+    left = [one.stage.leaves for one in ended if one.outcome in _WELL]
+    found = [path.parent for path in left if path is not None and path.name == "summary.json" and path.is_file()]
+    return sorted(found, key=lambda folder: (folder.parent.name != "static", folder))
 
 
 def checked_pythons(given: Sequence[str]) -> dict[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
+from gmd26_md import reproduction
 from gmd26_md.commands.reproduce import command
 from gmd26_md.errors import UserError
 from gmd26_md.reproduction import Plan, _key, checked_pythons, folders_of, reproduce, stages
@@ -99,7 +101,7 @@ def test_the_whole_line_is_run_once_and_again_only_where_something_changed(tmp_p
     first = reproduce(tiny)
     logs = "\n".join(p.read_text(encoding="utf-8") for p in (tmp_path / "logs").iterdir())
     assert [one.outcome for one in first] == ["done"] * 3, logs
-    (folder,) = folders_of(tiny)
+    (folder,) = folders_of(first)
     summary = decoded(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
     assert summary["model"] == "deepset-moe-tiny"
     assert summary["training"]["steps"] == 20
@@ -159,3 +161,52 @@ def test_what_fails_is_said_and_what_needs_it_is_left_out(tmp_path: Path) -> Non
     assert [one.outcome for one in ended] == ["failed", "left out", "left out"]
     assert "--interval-fs" in ended[0].reason
     assert ended[1].reason == "data-tiny is missing"
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """Commands that only leave a file, but for those whose arguments hold one of the words in "fail"."""
+    words: dict[str, set[str]] = {"fail": set()}
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        if words["fail"] & set(command):
+            return SimpleNamespace(returncode=1)
+        left = Path(command[command.index("--out") + 1]) / ("best.pt" if "train" in command else "summary.json")
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.write_text(" ".join(command), encoding="utf-8")
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(reproduction, "subprocess", SimpleNamespace(run=run, DEVNULL=None))
+    return words
+
+
+def test_what_an_earlier_call_left_is_not_in_the_tables_of_this_one(tmp_path: Path, told: dict[str, set[str]]) -> None:
+    one = tmp_path / "static" / "mace-duplication", tmp_path / "stability" / "mace-duplication"
+    other = replace(plan(tmp_path), families=("painn",))
+    reproduce(other)
+    first = reproduce(plan(tmp_path))
+    assert folders_of(first) == list(one)  # nothing of painn
+    told["fail"] = {"train"}  # its folder is of another training
+    longer = reproduce(plan(tmp_path, minutes=60.0))
+    assert [e.outcome for e in longer] == ["done", "failed", "left out", "left out"]
+    assert all((folder / "summary.json").is_file() for folder in one)
+    assert folders_of(longer) == []
+
+
+def test_a_stage_whose_work_is_gone_is_run_again(tmp_path: Path, told: dict[str, set[str]]) -> None:
+    first = reproduce(plan(tmp_path))
+    assert [e.outcome for e in reproduce(plan(tmp_path))] == ["done", *["done before"] * 3]
+    (folders_of(first)[0] / "summary.json").unlink()
+    assert [e.outcome for e in reproduce(plan(tmp_path))] == ["done", "done before", "done", "done before"]
+    reproduce(plan(tmp_path, seed=1))  # overwrites the checkpoint
+    assert [e.outcome for e in reproduce(plan(tmp_path))] == ["done"] * 4
+
+
+def test_a_task_without_its_data_is_not_tested_though_its_model_is_there(
+    tmp_path: Path, told: dict[str, set[str]]
+) -> None:
+    told["fail"] = {"fission"}
+    ended = {e.stage.name: e for e in reproduce(plan(tmp_path, task_names=("duplication", "fission")))}
+    assert ended["stability-mace-duplication"].outcome == "done"
+    for name in ("static-mace-fission", "stability-mace-fission"):
+        assert (ended[name].outcome, ended[name].reason) == ("left out", "data-fission is missing")

@@ -101,7 +101,7 @@ def _write_tables(plan: Plan, ended: list[Ended]) -> None:
     from gmd26_md.files import write_text_whole
     from gmd26_md.reproduction import folders_of
 
-    summaries = [summary_of(folder) for folder in folders_of(plan)]
+    summaries = [summary_of(folder) for folder in folders_of(ended)]
     for given in plan.task_names:
         name = tasks.get(given).name
         try:
