@@ -1,6 +1,7 @@
 """A run folder: what was asked, the records, the raw trajectories. It belongs to one question.
 
-FOLDER/run.json            the question: model, molecules, settings; and how they were named on the command line
+FOLDER/run.json            the question: model, molecules, settings; and how they were named on the command line;
+                           of stability the seeds that were asked for last
        records.jsonl       one line a run, as it is finished
        summary.json        what the records come to
        table.txt           the same for people

@@ -153,3 +153,27 @@ def test_more_seeds_join_a_folder_and_no_run_is_made_twice(cli, short_run, tmp_p
     new = [json.loads(line) for line in after.removeprefix(before).splitlines()]
     assert [(r["protocol"], r["seed"]) for r in new] == [("stability", 1)] * 2
     assert json.loads(out)["n_records"] == 6
+
+
+def test_a_run_that_was_killed_is_not_finished_by_all_that_it_was_asked_for(cli, short_run, tmp_path, monkeypatch):
+    from gmd26_md.report.unfinished import unfinished
+
+    run = tmp_path / "runs" / "killed"
+    asked = (*short_run, "--temperature-K", 2, "--n-seeds", 2, "--quiet", "--out", run)
+    assert cli(*asked) == (0, "", "")
+    records = read_records(run / "records.jsonl")
+    assert unfinished(run, records) == []
+    lines = (run / "records.jsonl").read_text().splitlines(keepends=True)
+    first = next(i for i, record in enumerate(records) if record.protocol == "stability")
+    (run / "records.jsonl").write_text("".join(lines[: first + 1]))
+    words = f"note: {run} is not finished: 1 of 8 runs have a record, and 1 of 2 molecules have none. "
+    monkeypatch.chdir(tmp_path)
+    assert cli("table", "--no-published")[2] == words + "The others are not counted.\n"  # all under runs/
+    content = json.loads((run / "run.json").read_text())
+    del content["asked"]["seed"], content["asked"]["n_seeds"]
+    (run / "run.json").write_text(json.dumps(content))  # as it was before it said which seeds
+    assert "1 of 4 runs" in unfinished(run, records[: first + 1])[0]
+    assert cli(*asked) == (0, "", "")
+    assert unfinished(run, read_records(run / "records.jsonl")) == []
+    (run / "summary.json").unlink()
+    assert "has no summary.json yet" in cli("table", "--no-published")[2]

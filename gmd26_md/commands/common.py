@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -321,13 +321,18 @@ def _frames_folder(asked: Path | None, beside: Path | None, level: str) -> Path 
     return next((c for c in candidates if (c / level).is_dir()), None)
 
 
-def open_folder(asked: Asked, question: Question, protocol: str, settings: dict[str, Any]) -> RunFolder:
-    """Open the run folder of a question; by default runs/<protocol>-<model>-<task>. No other process writes there."""
+def open_folder(
+    asked: Asked, question: Question, protocol: str, settings: dict[str, Any], beside: Mapping[str, Any] | None = None
+) -> RunFolder:
+    """Open the run folder of a question; by default runs/<protocol>-<model>-<task>. No other process writes there.
+
+    `beside` is what else was asked for and may differ when the folder is gone on with; JSON-safe.
+    """
     from gmd26_md.commands.asked_again import words_of
     from gmd26_md.run_folder import open_run_folder
 
     path = asked.out or Path("runs") / f"{protocol}-{question.subject.name}-{question.task}"
-    return open_run_folder(path, question.content(protocol, settings), words_of(asked))
+    return open_run_folder(path, question.content(protocol, settings), words_of(asked) | dict(beside or {}))
 
 
 def finish(asked: Asked, question: Question, folder: RunFolder) -> dict[str, Any]:

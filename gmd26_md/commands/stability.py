@@ -77,7 +77,8 @@ def command(
             "thresholds": asdict(thresholds),
             "n_static_frames": n_static_frames,
         }
-        folder = open_folder(asked, question, "stability", wanted)
+        seeds = {"seed": variants[0].seed, "n_seeds": variants[0].n_seeds}
+        folder = open_folder(asked, question, "stability", wanted, seeds)
         evaluate.measure_static_errors(question, folder, n_static_frames, show)
         evaluate.measure_stability(question, folder, variants, thresholds, minutes=minutes, show=show)
     finish(asked, question, folder)

@@ -29,8 +29,9 @@ def command(runs: tuple[Path, ...], task: str | None, form: str, published: bool
     from gmd26_md.report.comparison import compare
     from gmd26_md.report.forms import written
 
-    found = [summary_of(run) for run in runs] if runs else _under(Path("runs"))
-    for run in runs:
+    chosen = list(runs) or _under(Path("runs"))
+    found = [summary_of(run) for run in chosen]
+    for run in chosen:
         say_unfinished(run)
     if not found and task is None:
         raise UserError("runs/ holds no finished run folder; name some, or run a protocol first.")
@@ -100,13 +101,16 @@ def summary_of(run: Path) -> dict[str, Any]:
     return found
 
 
-def _under(folder: Path) -> list[dict[str, Any]]:
-    """Return the summaries of the run folders under a folder, in the order of their names."""
+def _under(folder: Path) -> list[Path]:
+    """Return the run folders under a folder, by name; one without a summary is said and left out."""
     from gmd26_md.errors import UserError
     from gmd26_md.record_columns import record_files
 
     try:
-        files = record_files([folder])
+        found = [file.parent for file in record_files([folder])]
     except UserError:  # there is none
         return []
-    return [summary_of(file.parent) for file in files if (file.parent / "summary.json").is_file()]
+    without = [run for run in found if not (run / "summary.json").is_file()]
+    for run in without:
+        click.echo(f"note: {run} has no summary.json yet and is left out.", err=True)
+    return [run for run in found if run not in without]

@@ -154,10 +154,11 @@ def test_the_command_takes_a_folder_of_folders_and_writes_every_form(cli, tmp_pa
 def test_runs_that_are_still_to_come_are_said_since_no_share_counts_them(cli, tmp_path):
     for record in runs("killed", 3):
         append_record(tmp_path / "killed" / "records.jsonl", record)
-    settings = {"stability": {"n_seeds": 9}}
-    asked = {"protocol": "stability", "molecules": dict.fromkeys("abcdefghij", ""), "settings": settings}
+    molecules = {record.slug: "" for record in runs("killed", 3)}
+    settings = {"stability": {"temperature_K": [300.0], "ensemble": ["nve"]}}
+    asked = {"protocol": "stability", "molecules": molecules, "settings": settings, "asked": {"seed": 0, "n_seeds": 9}}
     (tmp_path / "killed" / "run.json").write_text(json.dumps(asked))
     code, out, err = cli("leaderboard", tmp_path / "killed", "--json")
     assert code == 0
     assert json.loads(out)["rows"]
-    assert "is not finished: 20 of 90 runs have a record" in err
+    assert "is not finished: 20 of 180 runs have a record. The" in err

@@ -103,7 +103,8 @@ def test_the_command_reads_a_folder_that_is_still_at_work(cli, folder):
 def test_runs_that_have_no_record_yet_are_said_by_summary_and_table(cli, folder):
     asked = {"protocol": "stability", "molecules": {f"acid-{i}": {} for i in range(5)}, "settings": {"stability": [{}]}}
     (folder / "run.json").write_text(json.dumps(asked), encoding="utf-8")
-    words = f"note: {folder} is not finished: 3 of 5 runs have a record. The others are not counted.\n"
+    told = "3 of 5 runs have a record, and 2 of 5 molecules have none"
+    words = f"note: {folder} is not finished: {told}. The others are not counted.\n"
     assert cli("summary", folder)[2] == words
     (folder / "summary.json").write_text(json.dumps(summarise(records(), {})), encoding="utf-8")
     assert cli("table", folder)[2] == words
