@@ -124,10 +124,11 @@ def ruler(path: Path, model: Checkpoint | VendorModel | None, name: str) -> Rule
     Raises
     ------
     UserError
-        If it is damaged, or belongs to another model.
+        If it is damaged, or belongs to another model or to a task of one's own that did not train this one.
     """
     reference = load_reference(path)
     if reference.kind == SOAP:
+        _refuse_another_task(reference, path, model, name)
         settings = dict(reference.identity)
         try:
             soap = Soap(**(settings | {"elements": tuple(settings["elements"])}))
@@ -142,6 +143,16 @@ def ruler(path: Path, model: Checkpoint | VendorModel | None, name: str) -> Rule
             "'gmd26-md distance fit'."
         )
     return Ruler(model_space(model, name), reference)
+
+
+def _refuse_another_task(reference: Reference, path: Path, model: Checkpoint | VendorModel | None, name: str) -> None:
+    """Raise if a reference and a model both say which task of one's own they are of, and it is not the same."""
+    fitted, trained = reference.made_of.get("task_sha256"), getattr(model, "training", {}).get("task_sha256")
+    if fitted and trained and fitted != trained:
+        raise UserError(
+            f"{path} was fitted for another task than trained {name}, or for other molecules of it; fit it again with "
+            "'gmd26-md distance fit --space soap --task FILE', with the file as it was in training."
+        )
 
 
 def asked(rulers: Sequence[Ruler], structures: Sequence[Atoms]) -> list[dict[str, Any]]:

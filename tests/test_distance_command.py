@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from ase.build import molecule
 from ase.io import write
 
-from gmd26_md.descriptors.reference import load_reference
+from gmd26_md.descriptors.reference import load_reference, save_reference
 from gmd26_md.records import Record
 from gmd26_md.report.distance_outcomes import outcome_correlations
 from gmd26_md.run_folder import RunFolder
@@ -190,6 +191,46 @@ def test_distances_that_rise_with_the_trouble_predict_it():
     assert found["soap mahalanobis", "failed"]["why"] == "one of them is constant"
     assert abs(found["static force MAE", "path_force_mae_eV_per_A"]["rho"]) < 0.5
     assert ("number of atoms", "failed") in found
+
+
+@pytest.mark.parametrize("soap_only", ["a", "b"])
+def test_a_distance_that_one_model_has_not_is_that_of_the_others(soap_only):
+    run = {"thermalise_ps": 0.5, "temperature_K": 300.0, "ensemble": "nve", "run_ps": 1.5, "timestep_fs": 0.5}
+    records, distances = [], {}
+    for sha in ("a", "b"):
+        for i in range(8):
+            common = {"model": sha, "model_sha256": sha, "family": "toy", "molecule": f"m{i}", "formula": "C2H4O2",
+                      "split": "ood", "task": "duplication", "seed": 0}  # fmt: skip
+            metrics = {"failed_at_ps": None, "alive_ps": 2.0, "path_force_mae_eV_per_A": 0.1 * i}
+            records.append(Record(**common, protocol="stability", settings=run, verdict="faithful", metrics=metrics))
+            distances[sha, f"m{i}"] = {"soap nearest": 1.0 + i}
+            if sha != soap_only:
+                distances[sha, f"m{i}"]["model nearest"] = 9.0 - i
+    found = {(r["predictor"], r["outcome_metric"]): r for r in outcome_correlations(distances, records)}
+    both, one = (found[f"{kind} nearest", "path_force_mae_eV_per_A"] for kind in ("soap", "model"))
+    assert (both["n_models"], one["n_models"]) == (2, 1)
+    assert (both["rho"], one["rho"]) == (pytest.approx(1.0), pytest.approx(-1.0))
+
+
+def test_soap_of_a_task_that_did_not_train_the_model_is_refused(place, cli, tmp_path):
+    from gmd26_md.calculators.checkpoint import load_checkpoint, save_checkpoint
+
+    checkpoint, soap = load_checkpoint(place / "tiny.pt"), load_reference(place / "tiny.soap.npz")
+    for sha in ("now", "before"):
+        save_reference(replace(soap, made_of=soap.made_of | {"task_sha256": sha}), tmp_path / f"{sha}.soap.npz")
+    save_reference(soap, tmp_path / "files.soap.npz")  # says nothing of a task
+    checkpoint.training["task_sha256"] = "now"
+    save_checkpoint(replace(checkpoint, task="mine"), tmp_path / "one.pt")
+    write(tmp_path / "one.xyz", molecule("CH3COOH"))
+    asked = ("distance", "--model", tmp_path / "one.pt", tmp_path / "one.xyz", "--space", "soap")
+    for name in ("now", "files"):
+        assert cli(*asked, "--reference", tmp_path / f"{name}.soap.npz")[0] == 0
+    shutil.copy(tmp_path / "before.soap.npz", tmp_path / "mine-gfn2-xtb.soap.npz")
+    code, _, err = cli(*asked)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "fitted for another task than trained one.pt" in err
+    assert "fit it again" in err
 
 
 MISTAKES = [

@@ -30,7 +30,7 @@ def outcome_correlations(
     Parameters
     ----------
     distances
-        By model hash and molecule: numbers by name.
+        By model hash and molecule: numbers by name, as far as that model has them.
     records
         Of stability runs and static errors; those of models or molecules without a distance are left out.
     """
@@ -40,10 +40,10 @@ def outcome_correlations(
         return []
     if len({c.source for c in asked}) == 1:  # under one condition there is no need to name it each time
         asked = [replace(c, words=c.words.removesuffix(f" ({c.source})")) for c in asked]
-    names = list(next(iter(distances.values())))
+    names = dict.fromkeys(name for numbers in distances.values() for name in numbers)  # not every model has a space
     columns = [
         *(
-            Column("distance", name, name, {cell: [_finite(d[name])] for cell, d in distances.items()})
+            Column("distance", name, name, {cell: [_finite(d[name])] for cell, d in distances.items() if name in d})
             for name in names
         ),
         *(c for c in predictors(mine) if c.metric in _COMPARED),
