@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gmd26_md.page.content import Model, TaskContent
 from gmd26_md.page.limits import MAX_MODELS_IN_FIGURE
@@ -37,6 +37,12 @@ def mean(values: Iterable[float | None]) -> float | None:
     """Return the mean of what was measured; None where nothing was, NaN where any is no number."""
     known = [v for v in values if v is not None]
     return math.fsum(known) / len(known) if known else None
+
+
+def figure_name(task: TaskContent, what: str, kind: str = "", kinds: Sequence[str] = ()) -> str:
+    """Return the file name of a figure; of one kind among several, as a condition of the runs, with the kind."""
+    shown = kind.replace(", ", "-").replace(" ", "")
+    return "-".join([task.name, what, *([shown] if len(kinds) > 1 else [])])
 
 
 def shown_models(task: TaskContent) -> tuple[list[Model], str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gmd26_md import strict_json
 from gmd26_md.errors import UserError
-from gmd26_md.page.common import shown_models
+from gmd26_md.page.common import figure_name, shown_models
 from gmd26_md.page.content import Model, TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.style import split_look
@@ -53,7 +53,7 @@ def figures(task: TaskContent, distances: dict[tuple[str, str], list[dict[str, A
             x = Axis("distance (held-out training frames: 1)", log=True)
             panels.append(Panel(words, x, Axis("static force MAE, eV/Å", log=True), tuple(series)))
     figure = Figure(
-        f"{task.name}-error-against-distance",
+        figure_name(task, "error-against-distance"),
         "Error against distance from training",
         "A point a molecule: the mean over its atoms and frames of the Mahalanobis distance from the training "
         "environments of the same element, 1 for the median of held-out training frames, against the force MAE on the "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gmd26_md.page.cloud import cloud
-from gmd26_md.page.common import by_molecule, mean, of_protocol, runs_of, shown_models
+from gmd26_md.page.common import by_molecule, figure_name, mean, of_protocol, runs_of, shown_models
 from gmd26_md.page.content import TITLES, Model, TaskContent, n_carbon
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.style import look_of, split_look
@@ -31,7 +31,7 @@ def direction_and_length(task: TaskContent) -> Figure:
             series += cloud(task, model, split, points)
     axes = Axis("MAE of the length, eV/Å", log=True), Axis("1 − mean cosine", log=True)
     return Figure(
-        f"{task.name}-direction-and-length",
+        figure_name(task, "direction-and-length"),
         "Direction and length of the forces",
         f"A point a molecule, on reference frames: to the right the forces are too long or too short, upward they "
         f"point elsewhere; {_SPLIT_WORDS}.{left_out}",
@@ -55,7 +55,7 @@ def static_against_dynamic(task: TaskContent, condition: str) -> Figure:
             series += cloud(task, model, split, points)
     axes = Axis("force MAE on reference frames, eV/Å", log=True), Axis("force MAE along the run, eV/Å", log=True)
     return Figure(
-        f"{task.name}-static-against-dynamic",
+        figure_name(task, "static-against-dynamic", condition, task.conditions),
         "Static against dynamic",
         f"{condition}. A point a molecule, the mean over its seeds: on the line the run is as wrong as the reference "
         f"frames foretold, above it worse; {_SPLIT_WORDS}.{left_out}",
@@ -81,7 +81,7 @@ def by_chain_length(task: TaskContent) -> Figure:
             x, y = Axis("carbon atoms"), Axis("force MAE, eV/Å", log=True)
             panels.append(Panel(title, x, y, tuple(series)))
     return Figure(
-        f"{task.name}-by-chain-length",
+        figure_name(task, "by-chain-length"),
         "Error by chain length",
         f"Mean over molecules and seeds of one length; bars are the standard error over runs, "
         f"where there is more than one; "
@@ -124,7 +124,8 @@ def by_bonds(task: TaskContent, condition: str) -> Figure:
         f"{condition}. Force MAE along the runs by how many bonds an atom is from the nearest functional group (0: in "
         "it), the mean over molecules with its standard error."
     )
-    return bonds_figure(task, f"{task.name}-by-bonds-from-group", words, part)
+    name = figure_name(task, "by-bonds-from-group", condition, task.conditions)
+    return bonds_figure(task, name, words, part)
 
 
 def bonds_figure(task: TaskContent, name: str, words: str, part: Callable[[Model, str], dict[str, Any]]) -> Figure:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from gmd26_md.page.cloud import Point, cloud
-from gmd26_md.page.common import of_protocol, shown_models
+from gmd26_md.page.common import figure_name, of_protocol, shown_models
 from gmd26_md.page.content import TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel
 from gmd26_md.report.sections import heading_of
@@ -36,7 +37,7 @@ def barriers(task: TaskContent) -> Figure:
             series += cloud(task, model, split, points)
     axes = Axis("barrier of the reference, meV"), Axis("barrier of the model, meV")
     return Figure(
-        f"{task.name}-torsion-barriers",
+        figure_name(task, "torsion-barriers"),
         "Torsion scans: the barriers",
         "A point a bond: highest less lowest energy along a rigid turn about it; on the line as the reference has it; "
         f"filled ID, open OOD. The scans themselves are in the molecules' sections.{left_out}",
@@ -44,8 +45,8 @@ def barriers(task: TaskContent) -> Figure:
     )
 
 
-def over_noise(task: TaskContent, heading: str) -> Figure:
-    """Return how far each observable is off the reference's own dynamics, in units of its noise."""
+def over_noise(task: TaskContent, heading: str, headings: Sequence[str]) -> Figure:
+    """Return how far each observable is off the reference's own dynamics, in units of its noise, under one heading."""
     models, left_out = shown_models(task)
     series, limit = [], None
     width = 0.7 / max(len(models), 1)
@@ -66,7 +67,7 @@ def over_noise(task: TaskContent, heading: str) -> Figure:
     panel = Panel("", across, Axis("distance, times the noise", log=True), tuple(series),
                   limits=((1.0, "two runs of the reference"), *([(limit, "limit")] if limit else [])))  # fmt: skip
     return Figure(
-        f"{task.name}-distributions",
+        figure_name(task, "distributions", heading.rpartition(" at ")[2], headings),
         "Against the reference's own dynamics",
         f"{heading[0].upper()}{heading[1:]}. A point a molecule: how far distributions and spectra of the model's "
         "dynamics are off, over how far two runs of the reference are off each other; filled ID, open OOD. "
@@ -77,6 +78,6 @@ def over_noise(task: TaskContent, heading: str) -> Figure:
 
 def figures(task: TaskContent) -> list[Figure]:
     """Return the figures of a task; those without a point are left out."""
-    headings = dict.fromkeys(heading_of(r) for r in task.records if r.protocol == "distributions")
-    made = [barriers(task), *[over_noise(task, heading) for heading in headings]]
+    headings = list(dict.fromkeys(heading_of(r) for r in task.records if r.protocol == "distributions"))
+    made = [barriers(task), *[over_noise(task, heading, headings) for heading in headings]]
     return [figure for figure in made if not figure.empty]

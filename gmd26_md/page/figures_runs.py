@@ -6,7 +6,7 @@ import numpy as np
 
 from gmd26_md.observables.survival import kaplan_meier
 from gmd26_md.page.cloud import Point, cloud
-from gmd26_md.page.common import runs_of, shown_models
+from gmd26_md.page.common import figure_name, runs_of, shown_models
 from gmd26_md.page.content import TITLES, Model, TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.limits import MAX_POINTS, thinned
@@ -28,7 +28,7 @@ def survival(task: TaskContent, condition: str) -> Figure:
             x, y = Axis("time, ps", low=0.0), Axis("share of runs alive, %", low=0.0, high=104.0)
             panels.append(Panel(TITLES[split], x, y, tuple(series)))
     return Figure(
-        _name("survival", task, condition),
+        figure_name(task, "survival", condition, task.conditions),
         "How long runs live",
         f"{condition}. Kaplan–Meier estimate over molecules and seeds; the bars beyond the end are 95 % intervals from "
         f"drawing molecules first and seeds second. Runs that a time limit cut short count up to there.{left_out}",
@@ -82,7 +82,7 @@ def drift(task: TaskContent, condition: str) -> Figure:
     y = Axis("|energy drift|, meV/atom/ps", log=True)
     panel = Panel("", x, y, tuple(series), limits=() if limit is None else ((limit, "limit of the verdict"),))
     return Figure(
-        _name("drift", task, condition),
+        figure_name(task, "drift", condition, task.conditions),
         "Conservation of the energy",
         f"{condition}. A point a run: the size of the slope of the model's own total energy at constant energy, "
         f"filled ID, open OOD.{left_out}",
@@ -109,7 +109,7 @@ def along(task: TaskContent, condition: str) -> Figure:
         if series:
             panels.append(Panel(TITLES[split], Axis("time, ps"), Axis("force MAE, eV/Å", log=True), tuple(series)))
     return Figure(
-        _name("force-error-along", task, condition),
+        figure_name(task, "force-error-along", condition, task.conditions),
         "Force error along the run",
         f"{condition}. Force MAE of the model against the reference on its own run: the median over runs, and the band "
         f"of the middle half of them. A run that failed counts up to its failure.{left_out}",
@@ -146,9 +146,3 @@ def figures(task: TaskContent) -> list[Figure]:
     """Return the figures of all conditions of a task; those without a point are left out."""
     made = [draw(task, c) for c in task.conditions for draw in (survival, along, drift)]
     return [figure for figure in made if not figure.empty]
-
-
-def _name(what: str, task: TaskContent, condition: str) -> str:
-    """Return the file name of a figure; of one condition among several with the condition."""
-    several = len(task.conditions) > 1
-    return "-".join([task.name, what, *([condition] if several else [])]).replace(", ", "-").replace(" ", "")

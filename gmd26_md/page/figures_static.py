@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gmd26_md.page import parity
-from gmd26_md.page.common import of_protocol, shown_models
+from gmd26_md.page.common import figure_name, of_protocol, shown_models
 from gmd26_md.page.content import TITLES, Model, TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.sources import Sources
@@ -73,7 +73,7 @@ def _by(
             x = Axis(words or f"bonds from {first['bonds_from']}", low=-0.5, high=len(keys) - 0.5, ticks=ticks)
             panels.append(Panel(TITLES[split], x, Axis("force MAE, eV/Å", log=True), tuple(series)))
     caption = f"Mean over atoms, frames and molecules with its standard error, molecules drawn first.{left_out}"
-    return Figure(f"{task.name}-{file_name}", title, caption, tuple(panels))
+    return Figure(figure_name(task, file_name), title, caption, tuple(panels))
 
 
 def _short(key: str) -> str:

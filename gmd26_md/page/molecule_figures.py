@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gmd26_md.page.common import of_protocol, shown_models
+from gmd26_md.page.common import figure_name, of_protocol, shown_models
 from gmd26_md.page.content import Model, TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.frames import Track
@@ -44,7 +44,7 @@ def _in_time(task: TaskContent, molecule: str, runs: Runs, tracks: Mapping[str, 
         Panel("", time, Axis("force MAE, eV/Å", log=True), tuple(error)),
     ]
     return Figure(
-        f"{_slug(molecule)}-in-time",
+        figure_name(task, f"{_slug(molecule)}-in-time"),
         "In time",
         "Temperature, kinetic plus the model's potential energy since the run proper began, and the force error "
         f"against the reference; a line a run, thin where it is faithful.{left_out}",
@@ -93,7 +93,7 @@ def _turns(task: TaskContent, molecule: str) -> Figure:
     shown = dict(list(panels.items())[:6])
     more = f" {len(panels) - len(shown)} more bonds are in the run folder." if len(panels) > len(shown) else ""
     return Figure(
-        f"{_slug(molecule)}-torsion-scans",
+        figure_name(task, f"{_slug(molecule)}-torsion-scans"),
         "Torsion scans",
         f"Energy along a rigid turn about each bond, its lowest point at zero; points that the reference forbids "
         f"sterically are left out.{more}{left_out}",
@@ -133,7 +133,7 @@ def _vibrations(task: TaskContent, molecule: str) -> Figure:
                     texts = tuple(f"{name}, {v:.0f} 1/cm" if v is not None else "" for v in x)
                     series.append(Series(name, x, y, look, "lines", texts=texts))
     return Figure(
-        f"{_slug(molecule)}-vibrations",
+        figure_name(task, f"{_slug(molecule)}-vibrations"),
         "Vibrational density of states",
         f"Of dynamics at the temperature of the comparison, its area one, beside the reference's own.{left_out}",
         (Panel("", Axis("wavenumber, 1/cm"), Axis("density of states"), tuple(series)),) if series else (),

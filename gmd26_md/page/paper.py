@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,12 +53,23 @@ def check_form(form: str) -> None:
 def draw_all(
     figures: Sequence[Figure], folder: Path, form: str, show: Show = lambda fraction, words: None
 ) -> list[Path]:
-    """Draw every figure into a folder; return the files."""
+    """Draw every figure into a folder; return the files. Of figures of one name all but the first are numbered."""
     paths = []
-    for done, figure in enumerate(figures):
+    for done, (figure, name) in enumerate(zip(figures, _distinct([_safe(f.name) for f in figures]), strict=True)):
         show(done / len(figures), f"figure {figure.name}")
-        paths.append(draw(figure, folder / f"{_safe(figure.name)}.{form}"))
+        paths.append(draw(figure, folder / f"{name}.{form}"))
     return paths
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return file names, no two of which differ only in case; repeats end with a number."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        tries = (name if n == 1 else f"{name}-{n}" for n in itertools.count(1))
+        found.append(next(one for one in tries if one.casefold() not in taken))
+        taken.add(found[-1].casefold())
+    return found
 
 
 def _safe(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gmd26_md.page.common import shown_models
+from gmd26_md.page.common import figure_name, shown_models
 from gmd26_md.page.content import TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.limits import MAX_POINTS
@@ -35,7 +35,7 @@ def figure(task: TaskContent, forces: Forces, where: str, name: str = "force-par
             x, y = Axis("reference, eV/Å"), Axis("model, eV/Å")
             panels.append(Panel(model.label, x, y, tuple(series), diagonal=True))
     return Figure(
-        f"{task.name}-{name}",
+        figure_name(task, name),
         f"Parity of the forces {where}",
         f"A point a force component, drawn at random and up to {MAX_POINTS} a model and split; filled ID, "
         f"open OOD.{left_out}",

@@ -2,11 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from gmd26_md.errors import UserError
-from gmd26_md.page import distance, figures_errors, figures_runs, limits, paper
+from gmd26_md.page import distance, figures_errors, figures_runs, limits, paper, write
 from gmd26_md.page.content import contents
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers, plain
 from gmd26_md.page.sources import Sources
@@ -109,6 +110,28 @@ AWKWARD = Figure(
             Series("band", (1.0, 2.0), (1.0, 2.0), look_of(1), "lines", (0.5, 1.0), (2.0, 3.0), band=True)),
            limits=((1.5, "limit"),), diagonal=True),) * 2,
 )  # fmt: skip
+
+
+def test_no_figure_is_drawn_over_another(tmp_path):
+    of_a_user = run_of("ethanedioic acid", "faithful", task="user", split="user")
+    hot = run_of("ethanedioic acid", "silent")
+    hot = replace(hot, settings=hot.settings | {"temperature_K": 500.0})
+    spectrum = {"spectrum": {"frequency_per_cm": [0.0, 1.0], "model": [1.0, 1.0], "reference": [1.0, 1.0]}}
+    compared = [
+        replace(hot, protocol="distributions", verdict=None, settings={"temperature_K": kelvin}, evidence=spectrum,
+                metrics={"hr_over_noise_ratio": 2.0})
+        for kelvin in (300.0, 500.0)
+    ]  # fmt: skip
+    records = [static_of("ethanedioic acid"), run_of("ethanedioic acid", "faithful"), hot, of_a_user, *compared]
+    figures = write.made(Sources(records, {}, {}, {}), lambda record: None).figures
+    names = [figure.name for figure in figures]
+    assert len(names) == len(set(names))
+    assert {
+        "duplication-static-against-dynamic-300K-NVE-1.5ps", "duplication-by-bonds-from-group-500K-NVE-1.5ps",
+        "duplication-distributions-300K", "duplication-ethanedioic-acid-in-time", "user-ethanedioic-acid-in-time",
+    } <= set(names)  # fmt: skip
+    drawn = paper.draw_all([replace(AWKWARD, name=name) for name in ("a b", "A/b", "a,b", "c")], tmp_path, "svg")
+    assert [path.name for path in drawn] == ["a-b.svg", "A-b-2.svg", "a-b-3.svg", "c.svg"]
 
 
 @pytest.mark.parametrize(("form", "begins"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])

@@ -79,7 +79,7 @@ def test_the_page_answers_links_and_carries_what_its_figures_need(run_folders):
     assert {"duplication-survival", "duplication-drift", "duplication-force-parity"} <= {f["name"] for f in figures}
     oxalic = read.unpacked("molecule-0-1-data")
     assert oxalic["frames"][0]["marked"] == [0, 1]
-    assert oxalic["figures"][0]["name"] == "ethanedioic-acid-in-time"
+    assert oxalic["figures"][0]["name"] == "duplication-ethanedioic-acid-in-time"
     assert "gmd26-md stability --model" in read.words
     assert "To run it again" in read.words
 
@@ -147,7 +147,7 @@ def test_a_killed_run_is_told_and_its_missing_runs_are_not_counted(tmp_path):
              "settings": {"stability": [{"n_seeds": 3}]}}  # fmt: skip
     folder = folder_of(tmp_path / "run", [run_of("ethanoic acid", "faithful")], asked=asked)
     read = page_of(folder)
-    assert f"{folder} is not finished: 1 of 6 runs have a record." in read.words
+    assert f"{folder} is not finished: 1 of 6 runs have a record, and 1 of 2 molecules have none." in read.words
     empty = folder_of(tmp_path / "empty", [], asked=asked)
     assert "0 of 6 runs" in page_of(folder, empty).words
     with pytest.raises(UserError, match="has a record yet"):
