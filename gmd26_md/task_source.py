@@ -18,12 +18,12 @@ def from_yaml(path: Path) -> Any:
     """Return what a YAML file holds; nothing of it is executed.
 
     Read by PyYAML's safe loader, the common reader of the format. It lets a key that stands twice pass, and the last
-    one win, which is refused here.
+    one win, which is refused here; so are keys that are no plain words.
 
     Raises
     ------
     UserError
-        If it does not parse, with the line.
+        If it does not parse, with the line, or is nested deeper than can be read.
     """
     import yaml
 
@@ -31,17 +31,39 @@ def from_yaml(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         _refuse_double_keys(root, path)
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_loader())
     except UnicodeDecodeError as problem:
         raise UserError(
             f"{path} is not text in UTF-8 ({problem.reason} at byte {problem.start}); save it so."
         ) from problem
     except yaml.YAMLError as problem:
         raise UserError(f"{path} does not parse as YAML ({_told(problem)}){_cure(problem, text)}.") from problem
+    except RecursionError as problem:
+        raise UserError(f"{path} is nested too deeply to be read; a task needs lists of molecules only.") from problem
+
+
+def _loader() -> type[yaml.SafeLoader]:
+    """Return the safe loader, which says of a value that it cannot make where it stands, as of any other fault."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as problem:
+                # of 2024-13-45 the day, of !!int abc the number: the loader lets through what Python says
+                words = f"{str(node.value)[:40]!r} cannot be read as {node.tag.rsplit(':', 1)[-1]}: {_told(problem)}"
+                raise yaml.constructor.ConstructorError(problem=words, problem_mark=node.start_mark) from problem
+
+    return Loader
 
 
 def _cure(problem: yaml.YAMLError, text: str) -> str:
-    """Return advice where the line of the fault, or the one before it, is likely to hold a SMILES with brackets."""
+    """Return advice: on values, and where the line of the fault or the one before may hold a SMILES with brackets."""
+    import yaml
+
+    if isinstance(problem, yaml.constructor.ConstructorError):
+        return "; put what is text in quotes"
     mark = getattr(problem, "problem_mark", None)
     near = text.splitlines()[max(0, mark.line - 1) : mark.line + 1] if mark is not None else []
     return "; SMILES with brackets need quotes" if any("[" in line and "smiles" in line for line in near) else ""
@@ -62,8 +84,10 @@ def _refuse_double_keys(root: Any, path: Path) -> None:
             continue
         seen: set[str] = set()
         for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise UserError(f"{path}, line {line}: a key that is a list or a mapping; write a word before the ':'.")
             if key.value in seen:
-                line = key.start_mark.line + 1
                 raise UserError(f"{path}, line {line}: the key {key.value!r} stands there twice; keep one.")
             seen.add(str(key.value))
             waiting.append(value)
