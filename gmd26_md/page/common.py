@@ -45,6 +45,11 @@ def figure_name(task: TaskContent, what: str, kind: str = "", kinds: Sequence[st
     return "-".join([task.name, what, *([shown] if len(kinds) > 1 else [])])
 
 
+def together(task: TaskContent) -> str:
+    """Return a sentence that runs of several conditions are drawn together; empty where there is one."""
+    return f" Runs of {' and of '.join(task.conditions)} are drawn together." if len(task.conditions) > 1 else ""
+
+
 def shown_models(task: TaskContent) -> tuple[list[Model], str]:
     """Return the models that figures show, and a sentence on those that they do not."""
     shown = task.models[:MAX_MODELS_IN_FIGURE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,22 +64,17 @@ def static_against_dynamic(task: TaskContent, condition: str) -> Figure:
 
 
 def by_chain_length(task: TaskContent) -> Figure:
-    """Return force errors by number of carbon atoms: on reference frames, and along the runs."""
+    """Return force errors by number of carbon atoms: on reference frames, and along the runs of each condition."""
     models, left_out = shown_models(task)
     panels = []
-    for title, protocol, metric in (
-        ("on reference frames", "static-errors", STATIC),
-        ("along the runs", "stability", PATH),
-    ):
+    for condition in ("", *task.conditions):
+        title = f"along the runs, {condition}" if len(task.conditions) > 1 else "along the runs"
         series = [
-            s
-            for model in models
-            for split in task.splits
-            if (s := _by_carbon(model, split, of_protocol(model, protocol, split), metric)) is not None
+            s for model in models for split in task.splits if (s := _by_carbon(model, split, condition)) is not None
         ]
         if series:
             x, y = Axis("carbon atoms"), Axis("force MAE, eV/Å", log=True)
-            panels.append(Panel(title, x, y, tuple(series)))
+            panels.append(Panel(title if condition else "on reference frames", x, y, tuple(series)))
     return Figure(
         figure_name(task, "by-chain-length"),
         "Error by chain length",
@@ -90,7 +85,10 @@ def by_chain_length(task: TaskContent) -> Figure:
     )
 
 
-def _by_carbon(model: Model, split: str, records: Iterable[Record], metric: str) -> Series | None:
+def _by_carbon(model: Model, split: str, condition: str) -> Series | None:
+    """Return force errors along the runs under a condition, on reference frames if it is empty; None of none."""
+    records = runs_of(model, condition, split) if condition else of_protocol(model, "static-errors", split)
+    metric = PATH if condition else STATIC
     found: dict[int, list[float]] = {}
     for record in records:
         value = record.metrics.get(metric)

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from gmd26_md.page.common import figure_name, of_protocol, shown_models
+from gmd26_md.page.common import figure_name, of_protocol, shown_models, together
 from gmd26_md.page.content import Model, TaskContent
 from gmd26_md.page.figure import Axis, Figure, Panel, Series, numbers
 from gmd26_md.page.frames import Track
 from gmd26_md.page.style import REFERENCE, look_of
 from gmd26_md.records import Record
+from gmd26_md.report.lives import condition_of
+from gmd26_md.report.sections import heading_of
 
 Runs = Sequence[tuple[Model, Record]]
 
@@ -32,11 +34,13 @@ def _in_time(task: TaskContent, molecule: str, runs: Runs, tracks: Mapping[str, 
             continue
         track = tracks.get(record.key)
         if track is not None:
-            temperature.append(_line(model, record, track.time_ps, track.temperature_K, "{:.0f} K"))
-            energy.append(_line(model, record, track.time_ps, track.energy_change_meV_per_atom, "{:+.2f} meV/atom"))
+            temperature.append(_line(task, model, record, track.time_ps, track.temperature_K, "{:.0f} K"))
+            energy.append(
+                _line(task, model, record, track.time_ps, track.energy_change_meV_per_atom, "{:+.2f} meV/atom")
+            )
         along = record.evidence.get("along") or {}
         if along.get("time_ps") and along.get("force_mae_eV_per_A"):
-            error.append(_line(model, record, along["time_ps"], along["force_mae_eV_per_A"], "{:.4f} eV/Å"))
+            error.append(_line(task, model, record, along["time_ps"], along["force_mae_eV_per_A"], "{:.4f} eV/Å"))
     time = Axis("time, ps")
     panels = [
         Panel("", time, _ranged("temperature, K", temperature), tuple(temperature)),
@@ -47,15 +51,18 @@ def _in_time(task: TaskContent, molecule: str, runs: Runs, tracks: Mapping[str, 
         figure_name(task, f"{_slug(molecule)}-in-time"),
         "In time",
         "Temperature, kinetic plus the model's potential energy since the run proper began, and the force error "
-        f"against the reference; a line a run, thin where it is faithful.{left_out}",
+        f"against the reference; a line a run, thin where it is faithful.{together(task)}{left_out}",
         tuple(p for p in panels if p.series),
         stacked=True,
     )
 
 
-def _line(model: Model, record: Record, times: Iterable[Any], values: Iterable[Any], form: str) -> Series:
+def _line(
+    task: TaskContent, model: Model, record: Record, times: Iterable[Any], values: Iterable[Any], form: str
+) -> Series:
     x, y = numbers(_floats(times)), numbers(_floats(values))
-    name = f"{model.label}, seed {record.seed}, {record.verdict}"
+    condition = f", {condition_of(record.settings)}" if len(task.conditions) > 1 else ""
+    name = f"{model.label}{condition}, seed {record.seed}, {record.verdict}"
     return Series(
         model.label, x, y, replace(look_of(model.index), width=1.1 if record.verdict == "faithful" else 2.2), "lines",
         texts=tuple("" if v is None else f"{name}: {form.format(v)}" for v in y),
@@ -118,25 +125,31 @@ def _turn(model: Model, scan: dict[str, Any], *, with_reference: bool) -> list[S
 
 
 def _vibrations(task: TaskContent, molecule: str) -> Figure:
-    """Return the vibrational densities of states of a molecule beside the reference's."""
+    """Return the vibrational densities of states of a molecule beside the reference's, a panel a temperature."""
     models, left_out = shown_models(task)
-    series: list[Series] = []
+    panels: dict[str, list[Series]] = {}
     for model in models:
         for record in of_protocol(model, "distributions"):
             spectrum = record.evidence.get("spectrum") if record.molecule == molecule else None
             if not spectrum or not spectrum.get("frequency_per_cm"):
                 continue
+            series = panels.setdefault(heading_of(record), [])
             rows = [("reference", "reference", REFERENCE)] if not series else []
             for name, key, look in [*rows, (model.label, "model", look_of(model.index))]:
                 if spectrum.get(key):
                     x, y = numbers(_floats(spectrum["frequency_per_cm"])), numbers(_floats(spectrum[key]))
                     texts = tuple(f"{name}, {v:.0f} 1/cm" if v is not None else "" for v in x)
                     series.append(Series(name, x, y, look, "lines", texts=texts))
+    axes = Axis("wavenumber, 1/cm"), Axis("density of states")
     return Figure(
         figure_name(task, f"{_slug(molecule)}-vibrations"),
         "Vibrational density of states",
         f"Of dynamics at the temperature of the comparison, its area one, beside the reference's own.{left_out}",
-        (Panel("", Axis("wavenumber, 1/cm"), Axis("density of states"), tuple(series)),) if series else (),
+        tuple(
+            Panel(heading if len(panels) > 1 else "", *axes, tuple(series))
+            for heading, series in panels.items()
+            if series
+        ),
     )
 
 

@@ -17,8 +17,8 @@ Forces = dict[tuple[str, str], list[Any]]
 """By model hash and split, arrays (n, 2) of the model's and the reference's components, eV/Å."""
 
 
-def figure(task: TaskContent, forces: Forces, where: str, name: str = "force-parity") -> Figure:
-    """Return the parity of forces; `where` says on which frames, as "on reference frames"."""
+def figure(task: TaskContent, forces: Forces, where: str, name: str = "force-parity", more: str = "") -> Figure:
+    """Return the parity of forces; `where` says on which frames, as "on reference frames", `more` a sentence beside."""
     models, left_out = shown_models(task)
     panels = []
     for model in models:
@@ -38,7 +38,7 @@ def figure(task: TaskContent, forces: Forces, where: str, name: str = "force-par
         figure_name(task, name),
         f"Parity of the forces {where}",
         f"A point a force component, drawn at random and up to {MAX_POINTS} a model and split; filled ID, "
-        f"open OOD.{left_out}",
+        f"open OOD.{more}{left_out}",
         tuple(panels),
     )
 

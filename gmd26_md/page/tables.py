@@ -12,7 +12,7 @@ from gmd26_md.page.common import by_molecule
 from gmd26_md.page.content import Model, TaskContent
 from gmd26_md.page.limits import MAX_COLUMNS
 from gmd26_md.records import VERDICTS, Record
-from gmd26_md.report.lives import life_of
+from gmd26_md.report.lives import condition_of, life_of
 from gmd26_md.report.path_errors import PATH, STATIC
 from gmd26_md.report.sections import SECTIONS
 from gmd26_md.report.stability_table import p_words
@@ -82,7 +82,7 @@ def static_and_dynamic(task: TaskContent) -> tuple[list[Column], list[Row]]:
         splits = model.summary["splits"]
         conditions = [c for c in task.conditions if any(_stability(s, c) for s in splits.values())]
         for condition in conditions or [""]:
-            cells = [[_cell(c, splits.get(s, {}), condition, s) for s in task.splits] for c in COLUMNS]
+            cells = [[_cell(c, splits.get(s, {}), task, condition, s) for s in task.splits] for c in COLUMNS]
             test = model.summary["log_rank"].get(condition)
             p = "" if test is None or test["p_permuted"] is None else p_words(test["p_permuted"])
             rows.append(Row(model, condition, cells, p))
@@ -92,12 +92,12 @@ def static_and_dynamic(task: TaskContent) -> tuple[list[Column], list[Row]]:
     return [COLUMNS[i] for i in kept], slim
 
 
-def _cell(column: Column, split: dict[str, Any], condition: str, name: str) -> Cell:
+def _cell(column: Column, split: dict[str, Any], task: TaskContent, condition: str, name: str) -> Cell:
     spread = column.of(split, condition)
     if spread is None:
         return Cell("–", "", "not measured")
     text, error = spread_words(spread, column.digits, column.factor)
-    return Cell(text, error, interval_words(spread, column), name, column.metric)
+    return Cell(text, error, interval_words(spread, column), name, _key(column.metric, task, condition))
 
 
 def spread_words(spread: Spread, digits: int, factor: float = 1.0) -> tuple[str, str]:
@@ -165,7 +165,9 @@ METRICS = {
     "path": "force MAE along the run, eV/Å",
     "true": "true-energy change, meV/atom",
 }
-"""What the table of molecules can show."""
+"""What the table of molecules can show; what is of runs, under one condition at a time."""
+
+_OF_ALL = ("verdict", "static")
 
 _DYNAMIC = {
     "drift": "energy_drift_meV_per_atom_per_ps",
@@ -189,17 +191,40 @@ def matrix(task: TaskContent) -> Matrix:
     """Return the table of molecules of a task."""
     models = task.models[:MAX_COLUMNS]
     sorted_records = [by_molecule(m.records) for m in models]
-    rows, values = [], {metric: [] for metric in METRICS if metric != "verdict"}  # type: ignore[var-annotated]
+    choices = _choices(task)
+    rows, values = [], {key: [] for key in choices if key != "verdict"}  # type: ignore[var-annotated]
     for split in task.splits:
         for molecule in task.molecules(split):
             records = [found.get(molecule, []) for found in sorted_records]
             verdicts = [_counts(mine) for mine in records]
             rows.append((split, molecule, task.anchor(molecule), verdicts))
-            for metric, lines in values.items():
-                lines.append([_value(metric, mine) for mine in records])
-    kept = {m: v for m, v in values.items() if any(c is not None for line in v for c in line)}
-    shown = {m: words for m, words in METRICS.items() if m in kept or m == "verdict"}
+            for key, lines in values.items():
+                metric, condition, _ = choices[key]
+                lines.append([_value(metric, _under(condition, mine)) for mine in records])
+    kept = {key: v for key, v in values.items() if any(c is not None for line in v for c in line)}
+    shown = {key: words for key, (_, _, words) in choices.items() if key in kept or key == "verdict"}
     return Matrix(models, len(task.models) - len(models), rows, shown, kept)
+
+
+def _key(metric: str, task: TaskContent, condition: str) -> str:
+    """Return by what a number is found: the metric, with the place of the condition where there are several."""
+    several = len(task.conditions) > 1 and condition and metric not in _OF_ALL
+    return f"{metric}-{task.conditions.index(condition)}" if several else metric
+
+
+def _choices(task: TaskContent) -> dict[str, tuple[str, str, str]]:
+    """Return by key what the table of molecules can show: metric, condition (empty: of all), words."""
+    several = len(task.conditions) > 1
+    found = {}
+    for metric, words in METRICS.items():
+        for condition in task.conditions if several and metric not in _OF_ALL else ("",):
+            found[_key(metric, task, condition)] = metric, condition, f"{words}, {condition}" if condition else words
+    return found
+
+
+def _under(condition: str, records: Sequence[Record]) -> list[Record]:
+    """Return the records of a condition; all if it is empty."""
+    return [r for r in records if not condition or condition_of(r.settings) == condition]
 
 
 def _counts(records: Sequence[Record]) -> list[tuple[str, int]]:

@@ -20,7 +20,7 @@ from gmd26_md.page import (
     tables,
 )
 from gmd26_md.page.answer import answer, static_answer
-from gmd26_md.page.common import by_molecule
+from gmd26_md.page.common import by_molecule, together
 from gmd26_md.page.content import TITLES, TaskContent, contents
 from gmd26_md.page.figure import Figure, plain
 from gmd26_md.page.limits import MAX_RUNS
@@ -146,7 +146,7 @@ def _figures(task: TaskContent, sections: Sequence[Section], sources: Sources) -
     for part in sections:
         for key, arrays in part.forces.items():
             forces.setdefault(key, []).extend(arrays)
-    runs = parity.figure(task, forces, "on labelled frames of the runs")
+    runs = parity.figure(task, forces, "on labelled frames of the runs", more=together(task))
     found = figures_runs.figures(task) + figures_errors.figures(task) + figures_other.figures(task)
     found += figures_static.figures(task, sources)
     return [*found, *([] if runs.empty else [runs])]

@@ -1,11 +1,14 @@
 """The sentence on top, the bars, and the tables: from records whose answer is known."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from gmd26_md.page import tables
+from gmd26_md.page import figures_errors, molecule_figures, parity, tables, write
 from gmd26_md.page.answer import answer, static_answer
+from gmd26_md.page.common import together
 from gmd26_md.page.content import contents
 from gmd26_md.page.sources import Sources
 from tests.page.page_records import run_of, static_of
@@ -120,3 +123,54 @@ def test_the_table_of_molecules_holds_a_mean_over_seeds_and_marks_what_is_no_num
     assert found.values["path"][1][0] == (None, "not finite")
     assert found.values["life"][0][0] == (1.0, "1.00 †")
     assert "static" not in found.metrics  # nothing of it is on record
+
+
+def test_numbers_of_two_conditions_are_never_one():
+    cold = [run_of("ethanedioic acid", "faithful", seed) for seed in (0, 1)]
+    hot = [
+        replace(r, settings=r.settings | {"temperature_K": 500.0}, metrics=r.metrics | {"path_force_mae_eV_per_A": 0.6})
+        for r in cold
+    ]
+    task = task_of(static_of("ethanedioic acid"), *cold, *hot)
+    found = tables.matrix(task)
+    assert found.values["path-0"][0][0] == (pytest.approx(0.06), "0.06 ± 0")
+    assert found.values["path-1"][0][0] == (pytest.approx(0.6), "0.6 ± 0")
+    assert found.metrics["path-1"] == "force MAE along the run, eV/Å, 500 K, NVE, 1.5 ps"
+    columns, rows = tables.static_and_dynamic(task)
+    at = [c.metric for c in columns].index("path")
+    assert [row.cells[at][0].metric for row in rows] == ["path-0", "path-1"]  # each leads to its own molecules
+    assert "static" in found.metrics
+    lengths = figures_errors.by_chain_length(task)
+    assert [(p.title, p.series[0].y) for p in lengths.panels] == [
+        ("on reference frames", (0.02,)),
+        ("along the runs, 300 K, NVE, 1.5 ps", (0.06,)),
+        ("along the runs, 500 K, NVE, 1.5 ps", (0.6,)),
+    ]
+
+
+def test_what_is_drawn_of_several_conditions_together_says_so(tmp_path):
+    runs = [run_of("ethanedioic acid", "faithful")]
+    runs.append(replace(runs[0], settings=runs[0].settings | {"temperature_K": 500.0}))
+    words = "300 K, NVE, 1.5 ps and of 500 K, NVE, 1.5 ps"
+    page = write.made(Sources(runs, {}, {}, {}), lambda record: None)
+    (in_time,) = [f for f in page.figures if f.name.endswith("in-time")]
+    assert f"Runs of {words} are drawn together." in in_time.caption
+    assert "500 K, NVE, 1.5 ps, seed 0" in in_time.panels[0].series[1].texts[0]
+    assert f"a letter a run of {words};" in write.text_of(page)
+    forces = {(runs[0].model_sha256, "ood"): [np.zeros((2, 2))]}
+    assert words in parity.figure(page.tasks[0].content, forces, "", more=together(page.tasks[0].content)).caption
+    assert (
+        "together" not in write.text_of(write.made(Sources(runs[:1], {}, {}, {}), lambda record: None)).split("<h3")[1]
+    )
+
+
+def test_vibrations_at_two_temperatures_have_a_reference_each():
+    spectrum = {"spectrum": {"frequency_per_cm": [0.0, 1.0], "model": [1.0, 2.0], "reference": [3.0, 4.0]}}
+    compared = [
+        replace(static_of("ethanedioic acid"), protocol="distributions", settings={"temperature_K": kelvin},
+                evidence=spectrum)
+        for kelvin in (300.0, 500.0)
+    ]  # fmt: skip
+    (figure,) = molecule_figures.molecule_figures(task_of(*compared), "ethanedioic acid", [], {})
+    assert [panel.title[-5:] for panel in figure.panels] == ["300 K", "500 K"]
+    assert [[series.name for series in panel.series] for panel in figure.panels] == [["reference", "painn"]] * 2

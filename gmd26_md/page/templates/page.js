@@ -353,7 +353,7 @@ async function showMetric(select) {
     cell.textContent = found ? found[1] : "–";
     if (found && found[0] > 0 && high > low) {
       let share = (Math.log(found[0]) - low) / (high - low);
-      if (metric === "life") share = 1 - share;
+      if (metric.split("-")[0] === "life") share = 1 - share;
       cell.style.background = `rgba(236,112,20,${(0.42 * share).toFixed(3)})`;
     } else if (found && found[0] === null) cell.style.background = "rgba(236,112,20,.42)";
   }));
