@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import sys
 import threading
 import time
 import traceback
+from importlib.metadata import version
 from typing import Any
 
 _N_WARM = 2  # models: units of one follow each other, and conservation opens one in two precisions
@@ -56,7 +58,12 @@ def answer(unit: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         reason = f"{type(problem).__name__}: {problem}"
     sys.stderr.flush()
-    return {"reason": " ".join(reason.split()), "wall_s": time.monotonic() - began, "max_rss_MB": max_rss_MB()}
+    return {
+        "reason": " ".join(reason.split()),
+        "wall_s": time.monotonic() - began,
+        "max_rss_MB": max_rss_MB(),
+        "versions": {"gmd26-md": version("gmd26-md"), "python": platform.python_version()},
+    }
 
 
 def _end_with(parent: int) -> None:

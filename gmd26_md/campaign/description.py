@@ -124,7 +124,7 @@ def read_campaign(path: Path) -> Campaign:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as problem:
         raise UserError(f"cannot read campaign {path}: {problem.strerror or problem}.") from problem
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as problem:  # what PyYAML lets through, too
         raise UserError(f"{path} is no YAML: {' '.join(str(problem).split())}.") from problem
     if not isinstance(found, dict):
         raise UserError(f"{path} holds no campaign; it begins with lines such as 'name: audit' and 'models:'.")

@@ -55,7 +55,7 @@ def gather(out: Path, units: Sequence[Unit], failed: Mapping[str, str]) -> list[
         lost = [u for u in mine if u.key in failed and u.key not in ended]
         target = out / "runs" / "-".join(group)
         if done:
-            found.append(_gathered(out, target, group, done, lost, failed))
+            found.append(_gathered(out, target, mine, done, lost, failed))
         else:
             _put_away(target, _aside(out))
     return found
@@ -64,18 +64,22 @@ def gather(out: Path, units: Sequence[Unit], failed: Mapping[str, str]) -> list[
 def _gathered(
     out: Path,
     target: Path,
-    group: tuple[str, str, str],
+    planned: Sequence[Unit],
     units: Sequence[Unit],
     lost: Sequence[Unit],
     failed: Mapping[str, str],
 ) -> Path:
-    parts = {"campaign_units": [unit.key for unit in units], "campaign_failed": {u.key: failed[u.key] for u in lost}}
+    parts = {
+        "campaign_units": [unit.key for unit in units],
+        "campaign_failed": {u.key: failed[u.key] for u in lost},
+        "campaign_planned": [unit.key for unit in planned],
+    }
     if _made_of(target) == parts:
         return target
     aside = _aside(out)
     aside.mkdir(parents=True)
     try:
-        _fill(aside, out, group, units, lost, failed, parts)
+        _fill(aside, out, planned, units, lost, failed, parts)
         _take_place(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -85,7 +89,7 @@ def _gathered(
 def _fill(
     aside: Path,
     out: Path,
-    group: tuple[str, str, str],
+    planned: Sequence[Unit],
     units: Sequence[Unit],
     lost: Sequence[Unit],
     failed: Mapping[str, str],
@@ -99,7 +103,7 @@ def _fill(
     for folder in folders:
         for kind in _LINKED:
             _link(folder / kind, aside / kind)
-    write_text_whole(aside / "run.json", json.dumps(_about(folders, group, parts), indent=1, sort_keys=True))
+    write_text_whole(aside / "run.json", json.dumps(_about(folders, planned, parts), indent=1, sort_keys=True))
     _summarised(aside, folders)
 
 
@@ -124,6 +128,7 @@ def _take_place(aside: Path, target: Path) -> None:
 
 def _put_away(target: Path, aside: Path) -> None:
     """Remove a folder at once: it is renamed, then deleted."""
+    aside.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         target.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)
@@ -134,23 +139,27 @@ def _made_of(target: Path) -> Mapping[str, Any] | None:
     if not ((target / "summary.json").is_file() and path.is_file()):
         return None
     found = json.loads(path.read_text(encoding="utf-8"))
-    return {name: found.get(name) for name in ("campaign_units", "campaign_failed")}
+    return {name: found.get(name) for name in ("campaign_units", "campaign_failed", "campaign_planned")}
 
 
-def _about(folders: Sequence[Path], group: tuple[str, str, str], parts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the first unit's run folder was made for, with the molecules of all."""
+def _about(folders: Sequence[Path], planned: Sequence[Unit], parts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the first unit's run folder was made for, with the molecules of all, those still to come too."""
     questions = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in folders]
     whole = dict(questions[0])
     for part in ("molecules", "frames"):
         whole[part] = {name: value for question in questions for name, value in question.get(part, {}).items()}
-    return whole | {**parts, "campaign_group": list(group)}
+    for unit in planned:
+        if unit.task_file:
+            task = tasks.get(unit.task_file)
+            for name in unit.molecules:
+                whole["molecules"].setdefault(task.find(name).slug, None)
+    return whole | {**parts, "campaign_group": list(planned[0].group)}
 
 
 def _alike(records: Sequence[Record], unit: Unit) -> list[Record]:
-    """Return what a molecule that failed would have had: a run for each seed and condition, else one record."""
-    protocol = unit.arguments[0]
-    mine = [r for r in records if r.protocol == protocol] or list(records)
-    return [r for r in mine if r.molecule == mine[0].molecule] if protocol == "stability" else mine[:1]
+    """Return what a molecule that failed would have had: another's, one a seed, condition, start or scan."""
+    mine = [r for r in records if r.protocol == unit.arguments[0]] or list(records)
+    return [r for r in mine if r.molecule == mine[0].molecule]
 
 
 def _errors(alike: Sequence[Record], lost: Sequence[Unit], failed: Mapping[str, str]) -> list[Record]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +43,10 @@ class Unit:
         What the model's file must be; empty for a calculator without one.
     resources
         What a Dask worker must offer.
+    files
+        SHA-256 of the other files that it reads, by path: structures, a task's file, those that options name.
+    code_version
+        Of this package, where the campaign was planned.
     """
 
     key: str
@@ -56,6 +60,8 @@ class Unit:
     model_file: str
     model_file_sha256: str
     resources: Mapping[str, float]
+    files: Mapping[str, str] = field(default_factory=dict)
+    code_version: str = ""
 
     @property
     def label(self) -> str:
@@ -140,18 +146,21 @@ def _unit(
 ) -> Unit:
     file = model_file(model.model)
     sha256 = _sha256(str(file)) if file else ""
-    given = as_arguments(options)
+    given = as_arguments(options, protocol.protocol)
     question = {
         **content,
         "protocol": protocol.protocol,
         "options": given,
         "model": sha256 or model.model,
+        "called": _called(model.model, file),
         "version": _version(),
         "environment": model.environment,
         "keep_trajectories": campaign.keep_trajectories,
     }
-    if files := _digests_of_files(given):
+    files = _digests_of_files(given)
+    if files:
         question["files"] = files
+    read = {name: _sha256(name) for name in (on[1], *map(_file_in, files)) if Path(name).is_file()}
     return Unit(
         key=hashlib.sha256(strict_json.canonical(question).encode()).hexdigest()[:32],
         model=model.name,
@@ -164,20 +173,61 @@ def _unit(
         model_file=str(file or ""),
         model_file_sha256=sha256,
         resources=model.resources,
+        files=read,
+        code_version=_version(),
     )
 
 
-def as_arguments(options: Mapping[str, Any]) -> list[str]:
-    """Return options as a command line has them: a list repeats the option, true is a flag, false and null are none."""
+def _called(model: str, file: Path | None) -> str:
+    """Return what the records call a model; of a function its name and where its file is: it may import from there."""
+    from gmd26_md.calculators import named_function
+    from gmd26_md.protocols.subject import name_of_file
+
+    if named_function.is_function(model):
+        return named_function.full_function(model)
+    return name_of_file(file) if file else model
+
+
+def as_arguments(options: Mapping[str, Any], command: str) -> list[str]:
+    """Return options as a command line has them: a list repeats the option, true is a flag, null is none.
+
+    False is the other half of a switch such as --modes/--no-modes, and nothing for a flag that has none.
+
+    Raises
+    ------
+    UserError
+        For false where the command wants a value.
+    """
     found: list[str] = []
     for name, value in options.items():
         option = "--" + str(name).replace("_", "-") if "-" not in str(name) else f"--{name}"
         for one in value if isinstance(value, list) else [value]:
             if one is True:
                 found.append(option)
-            elif one is not False and one is not None:
+            elif one is False:
+                found += _off(command, option)
+            elif one is not None:
                 found += [option, str(one)]
     return found
+
+
+def _off(command: str, option: str) -> list[str]:
+    for known in _options_of(command):
+        if option in known.opts:
+            if not known.is_flag:
+                raise UserError(f"{option.lstrip('-')} is false; {command} wants a value for it.")
+            return known.secondary_opts[:1]
+    return [option]  # the command line's own parser will say that there is none
+
+
+@cache
+def _options_of(command: str) -> tuple[Any, ...]:
+    import click
+
+    from gmd26_md.cli import gmd26_md
+
+    found = gmd26_md.get_command(click.Context(gmd26_md), command)
+    return () if found is None else tuple(p for p in found.params if isinstance(p, click.Option))
 
 
 def model_file(model: str) -> Path | None:
@@ -212,12 +262,16 @@ def _version() -> str:
 
 def _digests_of_files(given: Sequence[str]) -> dict[str, str]:
     """Return hashes of the files that options name: FILE, FILE.py:FUNCTION or NAME=FILE."""
-    found = {}
-    for text in given:
-        for name in (text, text.partition(":")[0], text.partition("=")[2]):
-            with contextlib.suppress(OSError, ValueError):  # longer than a file's name may be: it is none
-                if name and Path(name).is_file():
-                    found[text] = _sha256(name)
+    return {text: _sha256(name) for text in given if (name := _file_in(text))}
+
+
+def _file_in(text: str) -> str:
+    """Return the file that an option's value names; empty where it names none."""
+    found = ""
+    for name in (text, text.partition(":")[0], text.partition("=")[2]):
+        with contextlib.suppress(OSError, ValueError):  # longer than a file's name may be: it is none
+            if name and Path(name).is_file():
+                found = name
     return found
 
 

@@ -13,7 +13,6 @@ import hashlib
 import itertools
 import json
 import os
-import platform
 import select
 import shutil
 import socket
@@ -22,7 +21,6 @@ import threading
 import time
 from collections import Counter
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from gmd26_md.campaign.units import Unit
 from gmd26_md.files import sha256_of, write_text_whole
 from gmd26_md.host import host_kind
 from gmd26_md.records import Record, read_records
+from gmd26_md.report.summary import is_failure
 
 _SLOW_FREE = "MALLOC_TRIM_THRESHOLD_"
 """Dask sets it for its workers: memory goes back to the system at once, and dynamics takes 1.7 times as long."""
@@ -142,17 +141,21 @@ def run_unit(unit: dict[str, Any], out: str, timeout_s: float, kept: str | float
 def _run(
     unit: Unit, out: Path, work: Path, target: Path, timeout_s: float, kept: str | float, at: str
 ) -> dict[str, Any]:
-    _check_model(unit, at)
+    _check_files(unit, at)
     child_key = (threading.get_ident(), unit.python)
     child = _children.pop(child_key, None) or Child(unit.python, _log(out))
     answer = child.ask({"arguments": [*unit.arguments, "--out", str(work.absolute())], "at": at}, timeout_s)
-    _children[child_key] = child  # alive, and warm for the next one
+    if _runs_own_code(unit):
+        child.end()  # what such code has imported would answer for the next one's modules of the same name
+    else:
+        _children[child_key] = child  # alive, and warm for the next one
     if answer["reason"]:
         raise UnitFailedError(answer["reason"])
+    _check_version(unit, answer["versions"])
     records = read_records(work / "records.jsonl")
     if not records:
         raise UnitFailedError("it left no record")
-    _check_model(unit, at)
+    _check_files(unit, at)
     _prune(work, records, kept)
     told = {
         "unit": asdict(unit),
@@ -161,17 +164,33 @@ def _run(
         "n_records": len(records),
         "verdicts": Counter(_outcome(record) for record in records),
         "host": {"name": socket.gethostname(), "kind": host_kind()},
-        "versions": {"gmd26-md": version("gmd26-md"), "python": platform.python_version()},
+        "versions": answer["versions"],
     }
     write_text_whole(work / "unit.json", json.dumps(told, indent=1, sort_keys=True))
     _in_place(work, target)
     return _told(target)
 
 
-def _check_model(unit: Unit, at: str) -> None:
-    """Raise if the model's file is another one than was planned: before the unit, and when it has ended."""
-    if unit.model_file and sha256_of(Path(at, unit.model_file)) != unit.model_file_sha256:
-        raise UnitFailedError(f"{unit.model_file} has changed since the campaign was planned; give the command again")
+def _check_files(unit: Unit, at: str) -> None:
+    """Raise if a file is another one than was planned: before the unit, and when it has ended."""
+    planned = {**unit.files, **({unit.model_file: unit.model_file_sha256} if unit.model_file else {})}
+    for name, sha256 in planned.items():
+        if sha256_of(Path(at, name)) != sha256:
+            raise UnitFailedError(f"{name} has changed since the campaign was planned; give the command again")
+
+
+def _check_version(unit: Unit, versions: dict[str, str]) -> None:
+    """Raise if another version of this package ran the unit than its key says."""
+    if unit.code_version and versions["gmd26-md"] != unit.code_version:
+        raise UnitFailedError(
+            f"{unit.python} has gmd26-md {versions['gmd26-md']}, the campaign was planned with {unit.code_version}; "
+            "install the same there"
+        )
+
+
+def _runs_own_code(unit: Unit) -> bool:
+    """Tell whether the command line names a Python file: a model, a task or a reference of the user's."""
+    return any(part.partition(":")[0].endswith(".py") for part in unit.arguments)
 
 
 def _prune(work: Path, records: list[Record], kept: str | float) -> None:
@@ -179,7 +198,7 @@ def _prune(work: Path, records: list[Record], kept: str | float) -> None:
     if kept == "all":
         return
     for record in records:
-        if kept != "none" and _failed(record):
+        if kept != "none" and is_failure(record):
             continue
         if (
             isinstance(kept, int | float)
@@ -189,10 +208,6 @@ def _prune(work: Path, records: list[Record], kept: str | float) -> None:
         if record.trajectory:
             for kind in ("trajectories", "labels"):
                 (work / kind / Path(record.trajectory).name).unlink(missing_ok=True)
-
-
-def _failed(record: Record) -> bool:
-    return record.verdict not in (None, "faithful")
 
 
 def _outcome(record: Record) -> str:

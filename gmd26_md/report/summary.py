@@ -61,7 +61,7 @@ def summarise(
         "splits": splits,
         "log_rank": compared(records),
         "composition": composition,
-        "failures": [_failure(r) for r in records if _failed(r)],
+        "failures": [_failure(r) for r in records if is_failure(r)],
     }
 
 
@@ -119,7 +119,10 @@ def _settings(records: Sequence[Record]) -> dict[str, Any]:
     return found
 
 
-def _failed(record: Record) -> bool:
+def is_failure(record: Record) -> bool:
+    """Tell whether a run is not as it should be, by its verdict or judgement; one that never ran is not."""
+    if record.verdict == "error":
+        return True
     if record.protocol == "stability":
         return record.verdict != "faithful"
     section = SECTIONS.get(record.protocol)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ase.build import molecule
-from ase.io import write
+from ase.io import read, write
 
 from gmd26_md.campaign import child, worker
 from gmd26_md.campaign.description import Campaign, read_campaign
@@ -27,6 +27,14 @@ from gmd26_md.commands.campaign import _standing, _words
 from gmd26_md.records import Record, read_records
 
 MODELS = Path(__file__).with_name("models_for_campaigns.py")
+HELPED = """
+import ase.calculators.lj
+from helper_of_it import SCALE
+
+
+def made():
+    return ase.calculators.lj.LennardJones(epsilon=SCALE, sigma=0.5, rc=5.0)
+"""
 SHORT = "{run-ps: 0.02, thermalise-ps: 0.01, n-label-frames: 2, level-of-theory: gfn2-xtb}"
 
 
@@ -125,6 +133,46 @@ def test_a_model_s_file_that_changes_under_way_spoils_the_unit(tmp_path: Path) -
     assert not is_done(Path(out), unit)
 
 
+def test_structures_that_change_after_the_plan_spoil_the_unit(tmp_path: Path) -> None:
+    unit, plain, out = one_unit(tmp_path, "good")
+    write(tmp_path / "H2O.xyz", molecule("H2"))
+    with pytest.raises(UnitFailedError, match=r"H2O\.xyz has changed"):
+        run_unit(plain, out, 120.0, "all")
+    assert not is_done(Path(out), unit)
+
+
+def test_two_models_of_two_folders_each_import_their_own_helper(tmp_path: Path) -> None:
+    energies = []
+    for folder, scale in (("v1", 1), ("v2", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "helper_of_it.py").write_text(f"SCALE = {scale}\n", encoding="utf-8")
+        (tmp_path / folder / "calc.py").write_text(HELPED, encoding="utf-8")
+        found = campaign(tmp_path, f"['{tmp_path / folder / 'calc.py'}:made']")
+        unit = units_of(found)[0]
+        run_unit({**asdict(unit), "resources": {}}, str(found.out), 120.0, "all")
+        frames = read(next((found.out / "units" / unit.key / "trajectories").glob("*.extxyz")), ":")
+        energies.append(frames[0].get_potential_energy())
+    assert energies[1] == pytest.approx(2 * energies[0])
+
+
+def test_another_version_than_the_planned_one_fails_the_unit(tmp_path: Path) -> None:
+    _, plain, out = one_unit(tmp_path, "good")
+    with pytest.raises(UnitFailedError, match=r"planned with 9\.9"):
+        run_unit({**plain, "code_version": "9.9"}, out, 120.0, "all")
+
+
+def test_what_another_protocol_judged_badly_is_a_failure_that_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "trajectories").mkdir()
+    records = []
+    for seed, judgement in enumerate(("agrees", "another minimum")):
+        path = f"trajectories/water-{seed}.extxyz"
+        (tmp_path / path).touch()
+        made = record(seed, "faithful", path)
+        records.append(replace(made, protocol="relaxation", verdict=None, reason=f"{judgement}: so it is"))
+    worker._prune(tmp_path, records, "failures")
+    assert [(tmp_path / str(r.trajectory)).is_file() for r in records] == [False, True]
+
+
 def test_relative_paths_are_from_the_driver_s_folder_wherever_a_worker_was_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,9 +184,9 @@ def test_relative_paths_are_from_the_driver_s_folder_wherever_a_worker_was_start
     assert "nowhere" in child.answer({"arguments": ["--version"], "at": str(tmp_path / "nowhere")})["reason"]
     shutil.copyfile(MODELS, tmp_path / "model.py")
     relative = replace(unit, model_file="model.py")
-    worker._check_model(relative, str(tmp_path))
+    worker._check_files(relative, str(tmp_path))
     with pytest.raises(FileNotFoundError):
-        worker._check_model(relative, str(tmp_path / "there"))
+        worker._check_files(relative, str(tmp_path / "there"))
 
 
 def test_what_the_command_refuses_is_the_reason(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,7 @@ def test_models_are_not_tried_as_on_the_unseen_on_what_trained_them(tmp_path: Pa
 def test_files_that_options_name_are_known_by_their_content(tmp_path: Path, option: str) -> None:
     file = tmp_path / "named.py"
     arguments = as_arguments(
-        {name: text for name, _, text in [option.format(file=file).replace("'", "").partition(": ")]}
+        {name: text for name, _, text in [option.format(file=file).replace("'", "").partition(": ")]}, "stability"
     )
     found = []
     for text in ("one", "two", "one"):
@@ -171,20 +172,46 @@ def test_a_key_follows_the_content_of_the_model_s_file(tmp_path: Path) -> None:
     model.write_text("def f():\n    return None\n", encoding="utf-8")
     text = GOOD.replace("model: gfn2-xtb", f"model: {model}:f")
     first = units_of(read_campaign(written(tmp_path, text)))
-    model.rename(tmp_path / "aside.py")
+    model.write_text("def f():\n    return None\n\n\ng = f\n", encoding="utf-8")
+    units._sha256.cache_clear()
+    edited = {u.key for u in units_of(read_campaign(written(tmp_path, text)))}
+    assert not edited & {u.key for u in first}
+    assert not keys(tmp_path, text.replace("model.py:f", "model.py:g")) & edited  # another function of the same file
     (tmp_path / "elsewhere").mkdir()
-    moved = tmp_path / "elsewhere" / "model.py"
-    (tmp_path / "aside.py").rename(moved)
-    same = units_of(read_campaign(written(tmp_path, GOOD.replace("model: gfn2-xtb", f"model: {moved}:f"))))
-    assert [u.key for u in same] == [u.key for u in first]
+    moved = shutil.copy(model, tmp_path / "elsewhere")  # what lies beside it may be other code
+    assert not keys(tmp_path, GOOD.replace("model: gfn2-xtb", f"model: {moved}:f")) & edited
     other = tmp_path / "other.py"
     other.write_text("def f():\n    return 1\n", encoding="utf-8")
     changed = units_of(read_campaign(written(tmp_path, GOOD.replace("model: gfn2-xtb", f"model: {other}:f"))))
     assert not {u.key for u in changed} & {u.key for u in first}
 
 
+def test_a_checkpoint_that_was_moved_has_the_same_key_and_one_of_another_name_has_not(tmp_path: Path) -> None:
+    shipped = Path(__file__).resolve().parents[2] / "checkpoints" / "schnet-duplication.pt"
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(shipped, tmp_path / folder / "one.pt")
+    shutil.copy(shipped, tmp_path / "b" / "two.pt")  # its records carry another name
+    first, moved, named = (
+        keys(tmp_path, GOOD.replace("model: gfn2-xtb", f"model: {tmp_path / name}.pt"))
+        for name in ("a/one", "b/one", "b/two")
+    )
+    assert first == moved
+    assert not first & named
+
+
 def test_options_become_a_command_line() -> None:
     options = {"temperature-K": [300, 500], "n_seeds": 3, "skip-unsupported": True, "json": False, "minutes": None}
-    assert as_arguments(options) == [
+    assert as_arguments(options, "stability") == [
         "--temperature-K", "300", "--temperature-K", "500", "--n-seeds", "3", "--skip-unsupported",
     ]  # fmt: skip
+    assert as_arguments({"modes": False}, "relaxation") == ["--no-modes"]
+    with pytest.raises(UserError, match="n-seeds is false"):
+        as_arguments({"n-seeds": False}, "stability")
+
+
+def test_a_file_that_is_no_yaml_of_ours_is_one_line(tmp_path: Path) -> None:
+    for text in ("name: 2024-13-45\n", "name: !!int abc\n", "? [a, b]\n: c\n"):
+        (tmp_path / "campaign.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=r"campaign\.yaml"):
+            read_campaign(tmp_path / "campaign.yaml")

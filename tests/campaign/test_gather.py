@@ -94,6 +94,41 @@ def test_a_molecule_that_failed_counts_as_often_as_one_that_was_run(plan: tuple[
     assert {r.reason for r in errors} == {"error: no memory"}
 
 
+def test_a_molecule_that_failed_is_lost_from_every_start_of_a_relaxation(plan: tuple[Path, list[Unit]]) -> None:
+    out, both = plan
+    first, second = (replace(u, protocol="relaxation", arguments=("relaxation", *u.arguments[1:])) for u in both)
+    starts = [
+        record(first.molecules[0], protocol="relaxation", verdict=None, reason="agrees: it does", seed=seed)
+        for seed in (0, 1, 2)
+    ]
+    put(out, first, starts)
+    (folder,) = gather(out, [first, second], {second.key: "no memory"})
+    errors = [r for r in read_records(folder / "records.jsonl") if r.verdict == "error"]
+    assert Counter(r.molecule for r in errors) == dict.fromkeys(second.molecules, 3)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert len(summary["failures"]) == len(errors)
+
+
+def test_units_still_to_come_are_asked_for_in_the_gathered_folder(plan: tuple[Path, list[Unit]]) -> None:
+    out, (first, second) = plan
+    put(out, first, [record(name) for name in first.molecules])
+    (folder,) = gather(out, [first, second], {})
+    asked = json.loads((folder / "run.json").read_text(encoding="utf-8"))["molecules"]
+    assert len(asked) == len(first.molecules) + len(second.molecules)
+    stamp = (folder / "run.json").stat().st_mtime_ns
+    gather(out, [first, second], {})
+    assert (folder / "run.json").stat().st_mtime_ns == stamp
+    gather(out, [first], {})  # the plan is another one
+    assert (folder / "run.json").stat().st_mtime_ns != stamp
+
+
+def test_a_stale_folder_goes_even_where_nothing_is_at_work(plan: tuple[Path, list[Unit]]) -> None:
+    out, both = plan
+    (out / "runs" / "-".join(both[0].group)).mkdir(parents=True)
+    assert gather(out, both, {}) == []
+    assert not list((out / "runs").iterdir())
+
+
 def test_gathering_writes_into_no_unit(plan: tuple[Path, list[Unit]]) -> None:
     out, both = plan
     for unit in both:  # a file of one name in both
