@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from gmd26_md.molecules import Molecule, parsed
 from gmd26_md.observables.bonds import bond_graph
@@ -30,14 +31,25 @@ def constitution(molecule: Molecule) -> str:
 
 def again(text: str) -> str:
     """Return a `constitution` that another version of RDKit may have written, as this one writes it."""
-    from rdkit import Chem, rdBase
-
-    with rdBase.BlockLogs():
-        found = Chem.MolFromSmiles(text, sanitize=False)
+    found = _read(text)
     if found is None:
         return text
     pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in found.GetBonds()]
     return _canonical([atom.GetAtomicNum() for atom in found.GetAtoms()], pairs)
+
+
+def numbers_in(text: str) -> list[int]:
+    """Return the atomic numbers of all atoms in a `constitution`; none if it is no such text."""
+    found = _read(text)
+    return [] if found is None else [atom.GetAtomicNum() for atom in found.GetAtoms()]
+
+
+def _read(text: str) -> Any:
+    """Return the graph that a `constitution` says, or None."""
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        return Chem.MolFromSmiles(text, sanitize=False)
 
 
 @cache

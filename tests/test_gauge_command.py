@@ -2,12 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from gmd26_md import tasks
+from gmd26_md.calculators.checkpoint import load_checkpoint, save_checkpoint
 from gmd26_md.calculators.gfn2_xtb import isolated_atom_energy
+from gmd26_md.constitution import constitution
+from gmd26_md.errors import UserError
+from gmd26_md.evaluate.gauge import _training_compositions
+from gmd26_md.own_molecules import from_smiles
 from gmd26_md.run_folder import RunFolder
+from gmd26_md.tasks import Task
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +146,32 @@ def test_frames_without_forces_are_refused(cli, made, minima, tiny_model, frames
     assert err.count("\n") == 1
     assert "ethanoic-acid/test.extxyz" in err
     assert "forces:R:3" in err  # what it should have
+
+
+def compositions(trained_on, task="", asked=None, elements=(1, 6, 8)):
+    """Return what trained a model whose file says this, asked on a task."""
+    question = SimpleNamespace(subject=SimpleNamespace(name="m", trained_on=tuple(trained_on)), definition=asked)
+    return _training_compositions(question, task, list(elements)).tolist()
+
+
+def test_what_trained_a_model_is_what_its_file_says_and_never_the_task_that_is_asked():
+    acids, ethanol, water = tasks.get("duplication"), ("ethanol", ""), from_smiles("O", name="water")
+    assert compositions([ethanol], "fusion", acids) == [[6, 2, 1]]
+    assert compositions([("water", constitution(water))], "mine", acids) == [[2, 0, 1]]
+    assert compositions([], "duplication", tasks.get("fusion")) == [[2 * n, n, 2] for n in range(2, 14)]
+    mine = Task("mine", "", (water,), (from_smiles("CO"),))
+    assert compositions([], "mine", mine) == [[2, 0, 1]]
+    for trained_on, task in (([], ""), ([], "other"), ([("my own", "")], "mine"), ([ethanol, ("x", "(")], "mine")):
+        with pytest.raises(UserError, match="m does not say what trained it"):
+            compositions(trained_on, task, mine)
+    with pytest.raises(UserError, match=r"cannot have been trained on combination: .* elements \(1, 6, 7\)"):
+        compositions([], "combination", acids)
+
+
+def test_a_model_that_does_not_say_what_trained_it_is_refused(cli, made, minima, tiny_model, frames_folder, tmp_path):
+    save_checkpoint(replace(load_checkpoint(tiny_model), task=""), tmp_path / "from-elsewhere.pt")
+    options = ("--task", "duplication", "--frames", frames_folder, "--device", "cpu", "--quiet", "--out", tmp_path)
+    code, _, err = cli("gauge", "--model", tmp_path / "from-elsewhere.pt", *options)
+    assert code == 2
+    assert "from-elsewhere does not say what trained it" in err
+    assert err.count("\n") == 1

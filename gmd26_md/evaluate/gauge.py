@@ -6,20 +6,29 @@ The model is evaluated once, as for static errors, whose run folder this shares;
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
 
-from gmd26_md import molecules
+from gmd26_md import molecules, tasks
+from gmd26_md.constitution import numbers_in
 from gmd26_md.errors import UserError
 from gmd26_md.evaluate.common import Show, quiet
 from gmd26_md.evaluate.static_errors import measure_static_errors
+from gmd26_md.molecules import Molecule
 from gmd26_md.observables.composition import composition_matrix, composition_of, rank
 from gmd26_md.observables.errors import FrameSums, pooled_with_spread
 from gmd26_md.observables.gauge import Gauge
 from gmd26_md.protocols.cases import Case
 from gmd26_md.question import Question
 from gmd26_md.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from gmd26_md.calculators.checkpoint import Checkpoint
+
+Ints = NDArray[np.int64]
 
 _ENERGY = 7  # column of `FrameSums.table`: predicted less reference energy, eV
 _METRICS = ("energy_mae_eV", "energy_offset_eV", "energy_offset_removed_mae_eV")
@@ -38,14 +47,16 @@ def measure_gauge(question: Question, folder: RunFolder, n_frames: int, show: Sh
     Raises
     ------
     UserError
-        For a model without per-element energies of its own.
+        For a model without per-element energies of its own, or that does not say what trained it.
     """
-    energies = _element_energies(question)
-    measure_static_errors(question, folder, n_frames, show)
+    checkpoint = _checkpoint(question)
+    energies = dict(checkpoint.element_energies)
     elements = sorted(energies)
+    training = _training_compositions(question, checkpoint.task, elements)
+    measure_static_errors(question, folder, n_frames, show)
     tables = folder.static_tables()
     cases = [c for c in question.cases if c.slug in tables]
-    gauge = Gauge(np.array([energies[z] for z in elements]), _training_compositions(question, elements))
+    gauge = Gauge(np.array([energies[z] for z in elements]), training)
     rows = {c.slug: composition_of(c.numbers, elements) for c in cases}
     return {
         "model": question.subject.name,
@@ -53,7 +64,7 @@ def measure_gauge(question: Question, folder: RunFolder, n_frames: int, show: Sh
         "family": question.subject.family,
         "task": question.task,
         "level_of_theory": question.subject.level_of_theory,
-        "element_energies_from": _checkpoint(question).element_energies_from,
+        "element_energies_from": checkpoint.element_energies_from,
         "elements": elements,
         "rank": rank(gauge.training),
         "null_directions": gauge.directions.tolist(),
@@ -126,7 +137,7 @@ def _moved(table: np.ndarray, shift: float) -> FrameSums:
     return FrameSums(moved)
 
 
-def _checkpoint(question: Question) -> Any:
+def _checkpoint(question: Question) -> Checkpoint:
     """Return the checkpoint of the model under test, or what its file is as one."""
     from gmd26_md.calculators.checkpoint import Checkpoint
     from gmd26_md.calculators.model_file import open_model_file
@@ -141,21 +152,54 @@ def _checkpoint(question: Question) -> Any:
     return found
 
 
-def _element_energies(question: Question) -> dict[int, float]:
-    return dict(_checkpoint(question).element_energies)
+def _training_compositions(question: Question, task: str, elements: list[int]) -> Ints:
+    """Return the compositions of what the model was trained on, as its file says; `task` is what it names as such.
 
-
-def _training_compositions(question: Question, elements: list[int]) -> np.ndarray:
-    """Return the compositions of what the model was trained on: as its file says, else of the task's training."""
-    trained = _checkpoint(question).training.get("molecules", [])
-    task = question.definition
+    Raises
+    ------
+    UserError
+        If it does not say, or says what has elements without an energy of its own.
+    """
+    found = _trained_on(question, task)
     try:
-        found = [molecules.get(name) for name in trained]
-    except UserError:  # molecules of a task of one's own
-        found = []
-    if not found and task is not None:
-        found = list(task.train)
-    return composition_matrix([m.atoms().numbers for m in found], elements)
+        return composition_matrix(found, elements)
+    except ValueError as problem:
+        raise UserError(
+            f"{question.subject.name} cannot have been trained on {task or 'what it says'}: {problem}; "
+            "convert it again with the --task that trained it."
+        ) from problem
+
+
+def _trained_on(question: Question, task: str) -> list[list[int]]:
+    """Return the atomic numbers of each molecule that trained a model: its file's own list, else of the task it names.
+
+    A task of one's own is told by its name only where that is the task that is asked: no file is looked for.
+    """
+    subject, asked = question.subject, question.definition
+    if subject.trained_on:
+        found = [numbers_in(graph) if graph else _benchmarks(name) for name, graph in subject.trained_on]
+    elif task in tasks.TASKS:
+        found = [_numbers(m) for m in tasks.named(task).train]
+    else:
+        found = [_numbers(m) for m in asked.train] if asked is not None and task == asked.name else []
+    if not found or not all(found):
+        raise UserError(
+            f"{subject.name} does not say what trained it, and so not what that left open; give a checkpoint of "
+            "'gmd26-md train', or 'gmd26-md convert' it with the --task that trained it."
+        )
+    return found
+
+
+def _numbers(molecule: Molecule) -> list[int]:
+    return [atomic_numbers[symbol] for symbol in molecule.symbols]
+
+
+def _benchmarks(name: str) -> list[int]:
+    """Return the atomic numbers of a molecule of the benchmark; none for a name that is none of its names."""
+    try:
+        return _numbers(molecules.get(name))
+    except UserError:
+        return []
 
 
 def _isolated_atoms(elements: list[int], level: str) -> np.ndarray | str:

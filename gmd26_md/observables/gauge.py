@@ -56,8 +56,8 @@ class Gauge:
     def change_fitted(self, compositions: NDArray[np.integer], errors: Floats) -> Floats:
         """Return the unseen change that best removes mean errors of some molecules, (n_elements,), eV.
 
-        Least squares, of smallest norm where the molecules leave it open. A measure of what any gauge could reach, not
-        a gauge that anyone has before seeing the answer.
+        Least squares, of smallest norm where the molecules leave it open: no gauge leaves a smaller mean square of
+        these errors, though one may a smaller mean absolute error. Not one that anyone has before seeing the answer.
 
         Parameters
         ----------

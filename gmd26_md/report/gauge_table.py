@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 
 NOTE = (
     "Only what no training molecule notices is moved: ID energies stay, and forces are never touched.",
-    "best possible: fitted to the OOD energies themselves; what any choice could reach, and none that one can make.",
+    "best possible: least squares on the OOD energies; it has seen the answer, and another's MAE may be a little less.",
 )
 _NOTHING_OPEN = "Training compositions fix every element: there is nothing to choose, and all ways are one."
 
