@@ -11,7 +11,7 @@ import numpy as np
 from gmd26_md.errors import UserError
 from gmd26_md.observables.atom_forces import AtomForces
 from gmd26_md.records import Record
-from gmd26_md.report.candidates import first_given
+from gmd26_md.report.candidates import first_given, namesakes
 from gmd26_md.report.unfinished import unfinished
 from gmd26_md.run_folder import RunFolder
 
@@ -91,6 +91,7 @@ def gather(runs: Sequence[Path]) -> Sources:
     if not everything:
         raise UserError("none of these run folders has a record yet; run the command that makes one to its end.")
     chosen, n_left_out = first_given(everything)
+    notes += namesakes(chosen)
     twice = f"{n_left_out} records were given twice or with other settings; the first given counts."
     return Sources(chosen, folders, of_models, static, notes, [twice] if n_left_out else [])
 

@@ -171,15 +171,49 @@ def oriented(metric: str, value: float | None) -> float | None:
 def first_given(records: Iterable[Record]) -> tuple[list[Record], int]:
     """Return one record of each model, protocol, kind, molecule and seed, the first given, and how many were left out.
 
-    The same run in two folders counts once, and runs of one kind with other settings are not averaged with it.
+    The same run in two folders counts once, and runs of one kind with other settings are not averaged with it. Of
+    a user's own molecules, two of one name in two files are two (`namesakes` says which).
     """
+    firsts: dict[tuple[object, ...], Record] = {}
     kept: dict[tuple[object, ...], Record] = {}
     n_all = 0
     for record in records:
         n_all += 1
-        kind = condition_of(record.settings) if record.protocol == "stability" else heading_of(record)
-        kept.setdefault((record.model_sha256, record.protocol, kind, record.molecule, record.seed), record)
+        run = (*_kind(record), record.molecule, record.seed)
+        other = _is_namesake(firsts.setdefault(run, record), record)
+        kept.setdefault((*run, record.structure_sha256 if other else None), record)
     return list(kept.values()), n_all - len(kept)
+
+
+def namesakes(records: Iterable[Record]) -> list[str]:
+    """Return a sentence on each name that several molecules of a user's own have: tables and means take them as one."""
+    firsts: dict[tuple[object, ...], Record] = {}
+    found: dict[str, set[str]] = {}
+    for record in records:
+        first = firsts.setdefault((*_kind(record), record.molecule), record)
+        if _is_namesake(first, record):
+            found.setdefault(record.molecule, set()).update((first.structure_sha256, record.structure_sha256))
+    return [
+        f"{name} is the name of {len(structures)} structures, which count as one molecule; rename them in their files "
+        "and run them again to tell them apart."
+        for name, structures in found.items()
+    ]
+
+
+def _kind(record: Record) -> tuple[str, str, str]:
+    """Return whose record of what it is: model, protocol, and its condition or heading."""
+    kind = condition_of(record.settings) if record.protocol == "stability" else heading_of(record)
+    return record.model_sha256, record.protocol, kind
+
+
+def _is_namesake(first: Record, record: Record) -> bool:
+    """Tell whether a user's molecule is another than the first of its name: brought to rest alike, it differs.
+
+    Another reference's minimum of the same structure differs too, and is no other molecule.
+    """
+    known = record.split == "user" and bool(first.structure_sha256 and record.structure_sha256)
+    alike = first.settings.get("reference") == record.settings.get("reference")
+    return known and alike and first.structure_sha256 != record.structure_sha256
 
 
 def _add(

@@ -14,6 +14,7 @@ from typing import Any
 from gmd26_md.errors import UserError, unknown_name
 from gmd26_md.metrics import DIRECT_FORCES
 from gmd26_md.records import Record
+from gmd26_md.report.candidates import namesakes
 from gmd26_md.report.lives import by_condition
 from gmd26_md.report.summary import summarise
 
@@ -96,7 +97,7 @@ def leaderboard(
             found = _ranked([_entry(task, group, chosen, static) for group in _by_model(mine, chosen)])
             others = {c: n for c, n in conditions.items() if c != chosen}
             told = {"task": task, "condition": chosen, "n_models": len(found), "other_conditions": others}
-            tasks.append(told | {"not_alike": _not_alike([e for e, *_ in found])})
+            tasks.append(told | {"not_alike": _not_alike([e for e, *_ in found]), "namesakes": namesakes(mine)})
             entries += found
     if not tasks:
         raise unknown_name("condition", str(condition), by_condition(runs))

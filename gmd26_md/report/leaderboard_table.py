@@ -44,6 +44,7 @@ def board_notes(board: dict[str, Any]) -> list[str]:
         if task["not_alike"]:
             differ = ", ".join(task["not_alike"])
             said.append(f"{task['task']}: these models were not tried alike, so compare with care: {differ} differ.")
+        said += task["namesakes"]
         if task["other_conditions"]:
             others = "; ".join(f"{c} ({n} model{'s' if n > 1 else ''})" for c, n in task["other_conditions"].items())
             said.append(f"{task['task']} was also run at {others}: see --condition.")

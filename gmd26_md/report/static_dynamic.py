@@ -11,7 +11,7 @@ import numpy as np
 from gmd26_md.errors import UserError
 from gmd26_md.observables.correlation import Correlation, Paired, correlate
 from gmd26_md.records import Record
-from gmd26_md.report.candidates import Column, first_given, outcomes, predictors
+from gmd26_md.report.candidates import Column, first_given, namesakes, outcomes, predictors
 from gmd26_md.report.summary import summarise
 
 WITHIN_EACH, OVER = "within each model", "over models"
@@ -54,6 +54,7 @@ def static_beside_dynamic(
                 "task": task,
                 "split": split,
                 "n_given_twice": n_twice,
+                "namesakes": namesakes(mine),
                 "models": summaries,
                 "n_tried": sum(c["rho"] is not None for c in correlations),
                 "correlations": correlations,

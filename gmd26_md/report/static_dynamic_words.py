@@ -16,9 +16,10 @@ Row = dict[str, Any]
 def sentences(found: dict[str, Any]) -> list[str]:
     """Return the answer: the surest finding or that there is none, then every level, then how to read it."""
     rows = found["correlations"]
+    namesakes = found.get("namesakes", [])
     known = [r for r in rows if r["rho"] is not None]
     if not known:
-        return [f"Which cheap number predicts trouble? Nothing could be correlated: {_why_none(rows)}."]
+        return [f"Which cheap number predicts trouble? Nothing could be correlated: {_why_none(rows)}.", *namesakes]
     said = [_answer(known)]
     levels = list(dict.fromkeys(r["level"] for r in rows))
     said += _static_force_error(known, levels)
@@ -34,7 +35,7 @@ def sentences(found: dict[str, Any]) -> list[str]:
         said.append(f"{n_worst} values are no numbers, or lacking because the run failed; each ranks as the worst.")
     if found["n_given_twice"]:
         said.append(f"{found['n_given_twice']} records were given twice or with other settings; the first counts.")
-    return said
+    return [*said, *namesakes]
 
 
 def _answer(known: list[Row]) -> str:

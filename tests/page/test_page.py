@@ -160,6 +160,11 @@ def test_of_a_run_given_twice_the_first_counts(tmp_path):
     assert "1 records were given twice" in page_of(first, second).words
 
 
+def test_molecules_of_ones_own_that_share_a_name_are_said(tmp_path):
+    runs = [run_of("mine", "faithful", split="user", task="user", structure_sha256=sha) for sha in "ab"]
+    assert "mine is the name of 2 structures" in page_of(folder_of(tmp_path / "run", runs)).words
+
+
 def test_too_many_runs_are_summarised_and_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(write, "MAX_RUNS", 2)
     runs = [run_of("ethanedioic acid", "broken" if seed == 3 else "faithful", seed) for seed in range(6)]

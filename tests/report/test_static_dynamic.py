@@ -2,13 +2,16 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gmd26_md.errors import UserError
 from gmd26_md.records import Record, append_record
-from gmd26_md.report.candidates import Column, first_given, oriented, outcomes, predictors
+from gmd26_md.report.candidates import Column, first_given, namesakes, oriented, outcomes, predictors
+from gmd26_md.report.leaderboard import leaderboard
+from gmd26_md.report.leaderboard_table import board_notes
 from gmd26_md.report.static_dynamic import static_beside_dynamic
 from gmd26_md.report.static_dynamic_table import correlation_rows, model_rows
 from gmd26_md.report.static_dynamic_words import sentences
@@ -216,6 +219,21 @@ def test_of_the_same_run_given_twice_the_first_counts_and_this_is_said():
     assert (kept, n_left_out) == (records, 12)
     (found,) = static_beside_dynamic([*records, *again], {})
     assert any("given twice" in line for line in sentences(found))
+
+
+def test_two_molecules_of_a_user_s_that_share_a_name_both_count_and_it_is_said():
+    (one,) = [r for r in world([0.1], [0.5]) if r.protocol == "stability"]
+    first = replace(one, split="user", structure_sha256="a", settings={"reference": "gfn2-xtb"})
+    other = replace(first, structure_sha256="b")
+    by_another_reference = replace(first, structure_sha256="c", settings={"reference": "pbe-d3bj/def2-svp"})
+    kept, n_left_out = first_given([first, other, first, other, by_another_reference])
+    assert (kept, n_left_out) == ([first, other], 3)
+    assert first_given([replace(first, split="ood"), replace(other, split="ood")])[1] == 1
+    assert namesakes([first, replace(first, seed=1), by_another_reference]) == []
+    words = f"{first.molecule} is the name of 2 structures"
+    (found,) = static_beside_dynamic([first, other], {})
+    assert sentences(found)[-1].startswith(words)
+    assert any(note.startswith(words) for note in board_notes(leaderboard([first, other], {})))
 
 
 def test_dynamics_alone_are_answered_too():
