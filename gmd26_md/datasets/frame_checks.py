@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from gmd26_md.datasets.faults import LENGTH_UNITS, Fault, and_more, likely_unit
 from gmd26_md.molecules import Molecule
@@ -12,9 +13,10 @@ from gmd26_md.observables.topology import Event, Limits, examine_topology
 from gmd26_md.trajectory import Trajectory
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 SAME_POSITION_A = 1e-6
-"""Positions are compared rounded to this: far below a step of dynamics, far above the last digit of a file."""
+"""Frames with no coordinate farther apart are one: far below a step of dynamics, far above a file's last digit."""
 
 _RIGHT_LENGTHS = (0.8, 1.25)  # a minimum against the force field's structure: 1.02 at most; Bohr for Å would be 1.89
 
@@ -106,14 +108,16 @@ def longest_bond(frames: Trajectory, graph: BondGraph) -> float:
 def repeated(frames: Trajectory) -> list[Fault]:
     """Return a fault if a frame stands there twice, or two different frames carry the same label to the last bit."""
     faults = []
-    first, second, n = _first_repeat(position_keys(frames))
+    twins = twins_before(frames.positions)
+    second = np.flatnonzero(twins >= 0)
+    n = second.size
     if n:
-        words = f"the same positions as frame {first}{and_more(n)}: a duplicate frame"
-        faults.append(Fault("duplicate", words, second))
-    first, second, n_labels = _first_repeat([forces.tobytes() for forces in frames.forces])
+        words = f"the same positions as frame {twins[second[0]]}{and_more(n)}: a duplicate frame"
+        faults.append(Fault("duplicate", words, int(second[0])))
+    first, place, n_labels = _first_repeat([forces.tobytes() for forces in frames.forces])
     if n_labels > n:
         words = f"the same forces to the last bit as frame {first}{and_more(n_labels)}: a label that was not computed"
-        faults.append(Fault("duplicate", words, second))
+        faults.append(Fault("duplicate", words, place))
     return faults
 
 
@@ -127,10 +131,26 @@ def wrong_clock(frames: Trajectory, interval_fs: float) -> list[Fault]:
     return [Fault("clock", words, frame, float(frames.time_fs[frame]), frame * interval_fs)]
 
 
-def position_keys(frames: Trajectory) -> list[bytes]:
-    """Return what tells frames apart, by frame: positions rounded to `SAME_POSITION_A`."""
-    steps = np.round(frames.positions / SAME_POSITION_A).astype(np.int64)
-    return [step.tobytes() for step in steps]
+def twins_before(positions: Floats) -> Ints:
+    """Return for each frame the first one before it at the same positions, (n_frames,); -1 where there is none.
+
+    Parameters
+    ----------
+    positions
+        (n_frames, n_atoms, 3), Å; the same are those within `SAME_POSITION_A` in every coordinate.
+    """
+    n = len(positions)
+    seen: dict[bytes, int] = {}
+    first = np.array([seen.setdefault(one.tobytes(), place) for place, one in enumerate(positions)], dtype=np.int64)
+    distinct = np.array(list(seen.values()), dtype=np.int64)  # of copies to the last bit there may be very many
+    if distinct.size < 2:
+        return np.where(first < np.arange(n), first, -1)
+    tree = cKDTree(positions[distinct].reshape(distinct.size, -1))
+    pairs = distinct[tree.query_pairs(SAME_POSITION_A, p=np.inf, output_type="ndarray")]
+    found = np.where(first < np.arange(n), first, n)
+    np.minimum.at(found, pairs[:, 1], pairs[:, 0])
+    found = np.minimum(found, found[first])  # what is near the first copy is near the others
+    return np.where(found < n, found, -1)
 
 
 def _first_repeat(keys: list[bytes]) -> tuple[int, int, int]:

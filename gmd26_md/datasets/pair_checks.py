@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gmd26_md.datasets.energy_checks import MIN_FRAMES
 from gmd26_md.datasets.faults import Fault, and_more
-from gmd26_md.datasets.frame_checks import position_keys
+from gmd26_md.datasets.frame_checks import twins_before
 from gmd26_md.trajectory import Trajectory
 
 Floats = NDArray[np.float64]
@@ -41,12 +41,12 @@ class Independence:
 
 def shared_frames(primary: Trajectory, secondary: Trajectory) -> list[Fault]:
     """Return a fault if a frame of the secondary stands in the primary."""
-    known = {key: place for place, key in reversed(list(enumerate(position_keys(primary))))}
-    shared = [(place, known[key]) for place, key in enumerate(position_keys(secondary)) if key in known]
-    if not shared:
+    twins = twins_before(np.concatenate([primary.positions, secondary.positions]))[primary.n_frames :]
+    shared = np.flatnonzero((twins >= 0) & (twins < primary.n_frames))
+    if not shared.size:
         return []
-    words = f"stands in the primary as frame {shared[0][1]}{and_more(len(shared))}: the two must share none"
-    return [Fault("dependent", words, shared[0][0], float(len(shared)), 0.0)]
+    words = f"stands in the primary as frame {twins[shared[0]]}{and_more(shared.size)}: the two must share none"
+    return [Fault("dependent", words, int(shared[0]), float(shared.size), 0.0)]
 
 
 def dependence(

@@ -10,7 +10,7 @@ import pytest
 from ase.units import Bohr, Hartree, kcal, mol
 
 from gmd26_md import molecules
-from gmd26_md.datasets import store
+from gmd26_md.datasets import frame_checks, pair_checks, store
 from gmd26_md.datasets.verify import Asked, verify, verify_molecule
 from gmd26_md.files import sha256_of
 from gmd26_md.trajectory import Trajectory
@@ -420,6 +420,30 @@ def test_one_shared_frame_is_enough(data, ethane, spoil):
     kinds, lines = found(data, ethane)
     assert ("secondary", "dependent") in kinds
     assert "secondary, frame 59: stands in the primary as frame 33" in lines
+
+
+def frames_at(*along_x):
+    """Return frames of one atom at these places, Å."""
+    n = len(along_x)
+    positions = np.zeros((n, 1, 3))
+    positions[:, 0, 0] = along_x
+    forces = np.arange(3.0 * n).reshape(n, 1, 3)
+    return Trajectory(np.array([1]), 10.0 * np.arange(n), positions, None, np.zeros(n), forces)
+
+
+def test_frames_are_the_same_by_their_distance_whatever_the_digits():
+    ends = frames_at(1.0000004999, 1.0, 2.0, 1.0000005001, 1.0000025)  # the first and the fourth round differently
+    assert [(f.frame, f.words) for f in frame_checks.repeated(ends)] == [
+        (1, "the same positions as frame 0 (and 1 more frame): a duplicate frame")
+    ]
+    assert frame_checks.twins_before(ends.positions).tolist() == [-1, 0, -1, 0, -1]
+    copies = frames_at(5.0, 1.0, 1.0 + 9e-7, 1.0 + 9e-7, 5.0, 5.0 + 2e-6)
+    assert frame_checks.twins_before(copies.positions).tolist() == [-1, -1, 1, 1, 0, -1]
+    assert frame_checks.repeated(frames_at(1.0, 1.0 + 1.1e-6)) == []
+    (fault,) = pair_checks.shared_frames(frames_at(0.0, 1.0000004999), frames_at(2.0, 2.0, 1.0000005001))
+    assert (fault.frame, fault.value) == (2, 1.0)
+    assert "as frame 1: " in fault.words
+    assert pair_checks.shared_frames(frames_at(0.0), frames_at(2.0, 2.0)) == []
 
 
 @pytest.mark.parametrize("seed", [None, "the primary's"])
