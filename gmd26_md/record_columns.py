@@ -53,7 +53,7 @@ def records_frame(
     Raises
     ------
     UserError
-        For a path without records, or an unknown column.
+        For a path without records, a line that is no record, or an unknown column.
     """
     import pandas as pd
 
@@ -90,13 +90,32 @@ def _table(runs: Sequence[str | Path], columns: Sequence[str] | None, where: Map
     tables = []
     for path in map(Path, runs):
         if path.suffix == ".parquet":
+            _check_parquet(path, [*(columns or ()), *where])
             tables.append(parquet.read_table(path, columns=list(columns) if columns else None, filters=wanted))
     rest = [path for path in runs if Path(path).suffix != ".parquet"]
     if rest:
         table = _as_table(list(_lines(rest)))
         table = table if wanted is None else table.filter(wanted)
         tables.append(table.select(list(columns)) if columns else table)
+    if len({tuple(table.column_names) for table in tables}) > 1:
+        raise UserError("these do not have the same columns, as one was cut by --columns; name those that all have.")
     return _arrow("pyarrow").concat_tables(tables)
+
+
+def _check_parquet(path: Path, needed: Iterable[str]) -> None:
+    """Raise a UserError for a file that is no Parquet, or lacks a column."""
+    try:
+        names = _arrow("pyarrow.parquet").read_schema(path).names
+    except OSError as problem:
+        raise UserError(f"cannot read {path}: {problem.strerror or problem}; give a Parquet file.") from problem
+    except ValueError as problem:
+        raise UserError(f"{path} is no Parquet file ({problem}); give one that 'gmd26-md records' wrote.") from problem
+    for name in needed:
+        if name not in names:
+            raise UserError(
+                f"{path} has no column {name}, as it was cut by --columns to {', '.join(names)}; ask for these only, "
+                "or give the run folders."
+            )
 
 
 def _wanted(name: str, value: Any) -> pa.Array:
@@ -106,7 +125,7 @@ def _wanted(name: str, value: Any) -> pa.Array:
     read = str if kind == pa.string() else _whole if kind == pa.int64() else float
     try:
         return pa.array([None if v is None else read(v) for v in _several(value)], type=kind)
-    except (ValueError, TypeError) as problem:
+    except (ValueError, TypeError, OverflowError) as problem:
         raise UserError(f"{name} holds numbers{', whole ones' if read is _whole else ''}; got {value!r}.") from problem
 
 
@@ -156,18 +175,35 @@ def _is_passed_over(path: Path, below: Path) -> bool:
 def _lines(runs: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
     """Yield the rows of all record files; a torn last line is left out, as it is everywhere."""
     for path in record_files(runs):
-        with path.open(encoding="utf-8") as handle:
+        with path.open("rb") as handle:  # bytes: a torn line may end within a letter
             for number, line in enumerate(handle, start=1):
+                if not line.strip():
+                    continue
                 try:
                     content = json.loads(line)
                 except ValueError as problem:
-                    if line.endswith("\n"):
-                        raise UserError(f"line {number} of {path} is no record: {problem}.") from problem
+                    if line.endswith(b"\n"):
+                        raise _no_record(path, number, str(problem)) from problem
                     continue
-                yield _row(content)
+                try:
+                    row = _row(content)
+                except KeyError as problem:
+                    raise _no_record(path, number, f"it has no {problem}") from problem
+                except (AttributeError, TypeError, ValueError) as problem:
+                    raise _no_record(path, number, str(problem)) from problem
+                yield row
 
 
-def _row(content: dict[str, Any]) -> dict[str, Any]:
+def _no_record(path: Path, number: int, problem: str) -> UserError:
+    return UserError(
+        f"line {number} of {path} is no record: {problem}. "
+        "Move the file away, or read it with the version that wrote it."
+    )
+
+
+def _row(content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise TypeError("it is no object")
     settings = content.get("settings", {})
     metrics = content.get("metrics", {})
     cost = content.get("cost", {})

@@ -126,7 +126,8 @@ def test_a_condition_is_read_as_its_column_s_type(runs: Path, where: str, n: int
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(["--where", "seed=x"], "seed holds numbers, whole ones"), (["--where", "seed=0.5"], "whole"),
-     (["--where", "temperature_K=warm"], "temperature_K holds numbers"), (["--metric", "verdict"], "has no mean")],
+     (["--where", "temperature_K=warm"], "temperature_K holds numbers"), (["--metric", "verdict"], "has no mean"),
+     (["--where", "seed=inf"], "whole"), (["--by", ","], "names no column; write --by model")],
 )  # fmt: skip
 def test_what_no_column_can_be_is_said(runs: Path, arguments: list[str], words: str) -> None:
     told = CliRunner().invoke(command, [str(runs), *arguments])
@@ -156,3 +157,56 @@ def test_the_command_counts_verdicts_and_exports(runs: Path) -> None:
             CliRunner().invoke(command, [str(runs), *given], catch_exceptions=False)
     with pytest.raises(UserError, match="no records"):
         records_frame(runs.parent / "nothing")
+
+
+def test_lines_keep_every_digit_and_what_is_no_number_and_so_does_json(runs: Path) -> None:
+    third = replace(
+        ONE, seed=2, verdict="silent", metrics={"path_force_mae_eV_per_A": 1 / 3, "hr_mae_ratio": -math.inf}
+    )
+    folder(runs / "run1", third)
+    out = runs.parent / "some.jsonl"
+    columns = "seed,path_force_mae_eV_per_A,hr_mae_ratio,verdict"
+    told = CliRunner().invoke(command, [str(runs), "--columns", columns, "--out", str(out)])
+    assert told.exit_code == 0, told.output
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [list(line.values()) for line in lines] == [
+        [0, 0.25, None, "faithful"],
+        [1, "NaN", None, "exploded"],
+        [2, 1 / 3, "-Infinity", "silent"],
+        [0, None, None, None],
+    ]
+    arguments = [str(runs), "--by", "seed", "--metric", "path_force_mae_eV_per_A", "--where", "verdict=silent"]
+    (row,) = json.loads(CliRunner().invoke(command, [*arguments, "--json"]).stdout)
+    assert row["mean path_force_mae_eV_per_A"] == 1 / 3
+
+
+def test_a_last_line_torn_within_a_letter_and_an_empty_one_are_left_out(tmp_path: Path) -> None:
+    path = folder(tmp_path / "run", ONE) / "records.jsonl"
+    with path.open("ab") as handle:
+        handle.write(b"\n" + '{"model": "é'.encode()[:-1])
+    assert len(records_frame(tmp_path / "run")) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("5", "no object"), ('{"a": 1}', "no 'protocol'"), ('{"metrics": 5}', "is no record")]
+)
+def test_a_line_that_is_json_and_no_record_is_named(tmp_path: Path, line: str, words: str) -> None:
+    path = folder(tmp_path / "run", ONE) / "records.jsonl"
+    path.write_text(f"{path.read_text(encoding='utf-8')}{line}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"line 2 of .*records.jsonl .*{words}"):
+        records_frame(path)
+
+
+def test_a_parquet_file_that_lacks_a_column_or_is_none_is_named(runs: Path) -> None:
+    cut, junk = runs.parent / "cut.parquet", runs.parent / "junk.parquet"
+    CliRunner().invoke(command, [str(runs), "--columns", "model,seed", "--out", str(cut)])
+    junk.write_text("x")
+    assert records_frame(cut, columns=["seed"])["seed"].tolist() == [0, 1, 0]
+    for given, words in (
+        ([cut], "has no column task, as it was cut by --columns to model, seed"),
+        ([cut, runs, "--out", "x.csv"], "do not have the same columns"),
+        ([junk], "is no Parquet file"),
+        ([runs.parent / "none.parquet"], "cannot read"),
+    ):
+        with pytest.raises(UserError, match=words):
+            CliRunner().invoke(command, [str(word) for word in given], catch_exceptions=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,6 +41,7 @@ def command(
     RUN is a run folder, a campaign's folder, any folder of those, or a Parquet file that this command wrote. A million
     records are best written to Parquet once, and filtered from there.
     """
+    from gmd26_md import strict_json
     from gmd26_md.errors import UserError, unknown_name
     from gmd26_md.record_columns import records_frame, write_parquet
 
@@ -57,13 +59,15 @@ def command(
         _write(frame, out)
         click.echo(f"{len(frame)} records are in {out}.")
         return
-    keys = [name for name in by.split(",") if name]
+    keys = list(dict.fromkeys(name for name in by.split(",") if name))
+    if not keys:
+        raise UserError(f"--by {by!r} names no column; write --by {_BY}.")
     frame = records_frame(runs, columns=[*dict.fromkeys([*keys, "verdict", *metrics])], where=chosen)
     if frame.empty:  # a mistyped value is no error, and should not look like an answer
         click.echo("note: no record fits.", err=True)
     counted = _counted(frame, keys, list(metrics))
     if as_json:
-        click.echo(counted.to_json(orient="records", indent=1))
+        click.echo(json.dumps(strict_json.encoded(_plain(counted)), indent=1, ensure_ascii=False))
         return
     from gmd26_md.report.forms import written
 
@@ -114,13 +118,22 @@ def _rows(counted: pd.DataFrame, form: str) -> list[list[str]]:
     ]
 
 
+def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as dictionaries: None is what did not happen, NaN stays."""
+    import pandas as pd
+
+    rows = frame.to_dict("records")
+    return [{str(name): None if value is pd.NA else value for name, value in row.items()} for row in rows]
+
+
 def _write(frame: pd.DataFrame, out: Path) -> None:
+    from gmd26_md import strict_json
     from gmd26_md.files import written_whole
 
     with written_whole(out) as aside:
         if out.suffix == ".csv":
             frame.to_csv(aside, index=False)
         elif out.suffix == ".jsonl":
-            frame.to_json(aside, orient="records", lines=True)
+            aside.write_text("".join(f"{strict_json.dumps(row)}\n" for row in _plain(frame)), encoding="utf-8")
         else:
             frame.to_parquet(aside, index=False)
