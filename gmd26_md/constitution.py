@@ -73,6 +73,19 @@ def stereo(molecule: Molecule) -> str | None:
     return None if molecule.geometry is not None else str(Chem.MolToSmiles(parsed(molecule.smiles)))
 
 
+@cache
+def drawing(molecule: Molecule) -> str | None:
+    """Return the canonical SMILES without stereocentres, by which two of one graph may still differ; or None, as above.
+
+    Of one molecule drawn in two ways, as N=[N+]=[N-] and [N-][N+]#N, there are two.
+    """
+    from rdkit import Chem
+
+    if molecule.geometry is not None:
+        return None
+    return str(Chem.MolToSmiles(parsed(molecule.smiles), isomericSmiles=False))
+
+
 def elements(molecule: Molecule) -> frozenset[int]:
     """Return the atomic numbers that occur, without building the 3D structure of a SMILES."""
     return frozenset(_graph(molecule)[0])

@@ -8,7 +8,7 @@ from itertools import combinations
 from ase.data import chemical_symbols
 
 from gmd26_md import molecules
-from gmd26_md.constitution import again, constitution, elements, n_open_stereocentres, skeleton, stereo
+from gmd26_md.constitution import again, constitution, drawing, elements, n_open_stereocentres, skeleton, stereo
 from gmd26_md.errors import UserError
 from gmd26_md.molecules import Molecule
 from gmd26_md.tasks import Task
@@ -22,7 +22,7 @@ def refuse_leakage(task: Task) -> None:
 
     Two molecules are the same if their covalent graphs are: stereoisomers are, across splits, since a potential reads
     both from the same graph, and mirror images have the same energy. Within a split, stereoisomers that are written
-    with their stereocentres are two molecules.
+    with their stereocentres are two molecules, where that is all that tells their drawings apart.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def refuse_leakage(task: Task) -> None:
         what = f"{first.name!r} and {second.name!r} are the same molecule, {_how_alike(first, second)}"
         raise UserError(
             f"task {task.name}: of {SPLITS[split]}, {what}{_and_more(len(twice))}; keep one (dynamics makes the "
-            "conformers, and stereoisomers are told apart where both are SMILES with their stereocentres)."
+            "conformers; stereoisomers are told apart where both are SMILES, drawn alike, with their stereocentres)."
         )
 
 
@@ -119,8 +119,9 @@ def _same_within(found: Sequence[Molecule]) -> Iterator[tuple[Molecule, Molecule
 
 def _stereoisomers(first: Molecule, second: Molecule) -> bool:
     """Tell whether two SMILES of one graph say that they are different isomers."""
-    told = {stereo(first), stereo(second)}
-    return None not in told and len(told) == 2 and not any(map(n_open_stereocentres, (first, second)))
+    if drawing(first) is None or drawing(first) != drawing(second):  # two ways to draw it say nothing of isomers
+        return False
+    return stereo(first) != stereo(second) and not any(map(n_open_stereocentres, (first, second)))
 
 
 def _how_alike(first: Molecule, second: Molecule) -> str:

@@ -214,6 +214,16 @@ def test_stereoisomers_are_one_molecule_across_splits_and_two_within_one():
         refuse_leakage(both(["CCF", "FCC", "CCCl", "ClCC"], ["COC"]))
 
 
+@pytest.mark.parametrize(
+    "drawings", [("CN=[N+]=[N-]", "C[N-][N+]#N"), ("CS(C)=O", "C[S+](C)[O-]"), ("CN(=O)=O", "C[N+](=O)[O-]")]
+)
+def test_two_drawings_of_one_molecule_are_one(drawings):
+    with pytest.raises(UserError, match=r"of train, .* are the same molecule, \w+; keep one"):
+        refuse_leakage(both(drawings, ["CCF"]))
+    with pytest.raises(UserError, match=r"are the same molecule, \w+; what is tested"):  # and no word of stereoisomers
+        refuse_leakage(both(drawings[:1], drawings[1:]))
+
+
 def test_what_is_in_distribution_but_not_trained_on_is_held_to_the_same():
     refuse_leakage(both(["COC"], ["CCOCC"], ["CCOC"]))
     with pytest.raises(UserError, match=r"\(train\) and .* \(ID\)"):
