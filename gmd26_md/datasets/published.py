@@ -24,7 +24,7 @@ REPOSITORY = "AmirMasoud/GMD"
 N_PRIMARY, N_SECONDARY = 2013, 500
 """Frames a molecule, as the published card says: about, and exactly."""
 
-_LEAST_PRIMARY = 1500
+_PRIMARY_RANGE = (1500, 2100)  # both stages in one file are 2,513 and more
 _SECONDARY_RANGE = (450, 550)
 
 
@@ -157,7 +157,7 @@ def stage_of(name: str, n_frames: int, asked: Asked) -> tuple[str, str] | None:
     """Return ("primary" or "secondary", the rule that says so), or None if no rule does.
 
     The rules in turn: the patterns that the user gave; the word primary or secondary in the path; the published counts,
-    500 frames within ten per cent against 1,500 and more. Where one pattern is given, a path that it does not fit may
+    500 frames within ten per cent against 1,500 to 2,100. Where one pattern is given, a path that it does not fit may
     still say by its word that it is the other.
     """
     patterns = {stage: p for stage, p in (("primary", asked.primary), ("secondary", asked.secondary)) if p}
@@ -172,7 +172,7 @@ def stage_of(name: str, n_frames: int, asked: Asked) -> tuple[str, str] | None:
         return None
     if _SECONDARY_RANGE[0] <= n_frames <= _SECONDARY_RANGE[1]:
         return "secondary", "count"
-    return ("primary", "count") if n_frames >= _LEAST_PRIMARY else None
+    return ("primary", "count") if _PRIMARY_RANGE[0] <= n_frames <= _PRIMARY_RANGE[1] else None
 
 
 def _assign(parts: Sequence[Part], seen: Survey) -> None:
@@ -193,7 +193,8 @@ def _assign(parts: Sequence[Part], seen: Survey) -> None:
         elif not (seen.asked.primary and seen.asked.secondary):
             seen.problems.append(
                 f"{path}: {source.n_frames} frames of {mine[0].molecule.name} may be primary (expected: about "
-                f"{N_PRIMARY}) or secondary ({N_SECONDARY}); say which with --primary PATTERN and --secondary PATTERN."
+                f"{N_PRIMARY}), secondary ({N_SECONDARY}) or both; say which with --primary PATTERN and --secondary "
+                "PATTERN, or leave them out with --include PATTERN."
             )
     for (slug, stage_name), candidates in sorted(sources.items()):
         chosen = _one_of(candidates, stage_name, seen)

@@ -169,6 +169,8 @@ def test_a_broken_molecule_is_not_taken_for_a_whole_one(tmp_path):
         ("data/x/primary/a.traj", 3, Asked(), ("primary", "path")),
         ("data/x/CCO_secondary.traj", 3, Asked(), ("secondary", "path")),
         ("data/x/CCO_total.traj", 2013, Asked(), ("primary", "count")),
+        ("data/x/CCO_total.traj", 2513, Asked(), None),  # it may hold both
+        ("data/x/CCO_total.traj", 2513, Asked(primary="*_total.traj"), ("primary", "asked")),
         ("data/x/CCO_final.traj", 501, Asked(), ("secondary", "count")),
         ("data/x/CCO_final.traj", 1000, Asked(), None),
         ("data/primary_or_secondary.traj", 1000, Asked(), None),
