@@ -107,6 +107,23 @@ def test_a_file_of_another_package_runs_again_and_a_folder_of_before_says_what_i
     assert line.endswith(f"# CHECKPOINT: compiled.nequip, sha256 {sha256_of(COMPILED)}")
 
 
+def test_the_command_has_every_digit_and_is_one_line_whatever_the_names() -> None:
+    record = Record(
+        model="my\nmodel", model_sha256="a", family="f", molecule="w", formula="H2O", split="ood", task="duplication",
+        protocol="stability", seed=0, verdict="faithful",
+        settings={"temperature_K": 1 / 3, "run_ps": 2.0, "thresholds": {"force_ratio_max": 2 / 3}},
+    )  # fmt: skip
+    line = repeat_command(record, None)
+    assert line.endswith("# CHECKPOINT: my model, sha256 a")
+    words = shlex.split(line, comments=True)
+    found = {word: words[i + 1] for i, word in enumerate(words[:-1])}
+    assert float(found["--temperature-K"]) == 1 / 3
+    assert float(found["--max-force-ratio"]) == 2 / 3
+    assert found["--run-ps"] == "2"
+    gone = {"words": ["--model", "a"], "files": {"of\nmine.xyz": "0"}}
+    assert repeat_command(record, None, gone).endswith("# of mine.xyz is gone")
+
+
 def test_structures_and_tasks_of_ones_own_are_named_and_names_stay_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("harmonic", "duplication", "mine.xyz", "mine.yaml"):

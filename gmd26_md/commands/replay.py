@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--temperature-K", "temperature_k", type=POSITIVE, default=None, help="Of the run, the same.")
 @click.option("--key", default=None, help="The run's key, or its beginning, in place of all these.")
 @click.option("--python", default=sys.executable, help="What runs it; by default this Python.")
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Keep the new run folder here.")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Keep the run folder here; a new one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 def command(
     run: Path,
@@ -45,6 +45,8 @@ def command(
     from gmd26_md import strict_json
     from gmd26_md.report.replay import as_dict, compared, in_words
 
+    if out is not None:
+        _check_new(out)
     then = _chosen(run, molecule, seed, temperature_k, key)
     line = _command_of(run, then)
     if not as_json:
@@ -54,6 +56,14 @@ def command(
     found = compared(then, now)
     click.echo(strict_json.dumps(as_dict(found)) if as_json else in_words(found), nl=as_json)
     return 0 if found.same_verdict else 1
+
+
+def _check_new(out: Path) -> None:
+    """Raise a UserError for a folder with something in it: a finished run would be read, and none made."""
+    from gmd26_md.errors import UserError
+
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UserError(f"{out} is there already, and the run is to be made anew; give --out a new folder.")
 
 
 def _chosen(run: Path, molecule: str | None, seed: int | None, temperature_k: float | None, key: str | None) -> Record:

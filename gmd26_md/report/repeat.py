@@ -45,12 +45,12 @@ def repeat_command(record: Record, model: Path | str | None, asked: Mapping[str,
     for option, setting in _OPTIONS.items():
         value = record.settings.get(setting, record.settings.get("nve_ps") if setting == "run_ps" else None)
         if value not in (None, ""):
-            parts += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+            parts += [option, _exact(value) if isinstance(value, float) else str(value)]
     parts += ["--seed", str(record.seed), "--n-seeds", "1"]
     limits = thresholds_of(record)
-    parts += ["--max-drift-meV-per-atom-per-ps", f"{limits.drift_max_meV_per_atom_per_ps:g}"]
-    parts += ["--max-force-ratio", f"{limits.force_ratio_max:g}"]
-    parts += ["--max-true-energy-change-meV-per-atom", f"{limits.true_energy_change_max_meV_per_atom:g}"]
+    parts += ["--max-drift-meV-per-atom-per-ps", _exact(limits.drift_max_meV_per_atom_per_ps)]
+    parts += ["--max-force-ratio", _exact(limits.force_ratio_max)]
+    parts += ["--max-true-energy-change-meV-per-atom", _exact(limits.true_energy_change_max_meV_per_atom)]
     device, _, rest = record.device.partition(" ")
     if rest:
         dtype, _, engine = rest.partition(" ")
@@ -58,7 +58,14 @@ def repeat_command(record: Record, model: Path | str | None, asked: Mapping[str,
     line = " ".join(shlex.quote(p) for p in parts)
     if asked and asked.get("folder") and Path(asked["folder"]) != Path.cwd():  # code of the user's may look around it
         line = f"cd {shlex.quote(asked['folder'])} && {line}"
+    comment = " ".join(comment.split())  # a name with a line break would end it
     return f"{line}  # {comment}" if comment else line
+
+
+def _exact(value: float) -> str:
+    """Return a number in as few digits as read back to the same."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
 
 
 def _by_name(record: Record, model: Path | str | None) -> tuple[list[str], str]:

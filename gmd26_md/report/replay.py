@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class Replayed:
     metrics
         By name: then, now, and the difference over the size of the first; None where either did not happen.
     changed
-        What else differs, versions and device among it: name, then, now.
+        What else differs, settings, versions and device among it: name, then, now.
     """
 
     same_verdict: bool
@@ -52,11 +53,23 @@ def compared(then: Record, now: Record) -> Replayed:
         for name in ("model_sha256", "structure_sha256", "device", "reason")
         if getattr(then, name) != getattr(now, name)
     ]
-    for package in dict.fromkeys([*then.versions, *now.versions]):
-        pair = then.versions.get(package, "none"), now.versions.get(package, "none")
-        if pair[0] != pair[1]:
-            changed.append((package, *pair))
+    changed += _differing(_flat(then.settings), _flat(now.settings))
+    changed += _differing(then.versions, now.versions)
     return Replayed(then.verdict == now.verdict, (then.verdict, now.verdict), metrics, changed)
+
+
+def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the entries that are not the same: name, then, now; "none" where there was none."""
+    pairs = {name: (then.get(name, "none"), now.get(name, "none")) for name in dict.fromkeys([*then, *now])}
+    return [(name, str(was), str(is_now)) for name, (was, is_now) in pairs.items() if was != is_now]
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with those within others beside them."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _flat(value) if isinstance(value, Mapping) else {name: value}
+    return found
 
 
 def in_words(found: Replayed) -> str:

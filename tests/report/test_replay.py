@@ -38,6 +38,25 @@ def test_a_difference_is_relative_to_the_larger_and_what_happened_once_is_infini
     assert compared(THEN, replace(THEN, metrics={**THEN.metrics, "alive_ps": math.nan})).worst_relative == math.inf
 
 
+def test_settings_that_differ_are_told_those_within_others_too() -> None:
+    then = replace(THEN, settings={"temperature_K": 300.0, "thresholds": {"force_ratio_max": 0.2}})
+    now = replace(THEN, settings={"temperature_K": 301.0, "thresholds": {"force_ratio_max": 0.3}, "ensemble": "nve"})
+    found = compared(then, now)
+    assert found.changed == [
+        ("temperature_K", "300.0", "301.0"),
+        ("force_ratio_max", "0.2", "0.3"),
+        ("ensemble", "none", "nve"),
+    ]
+    assert "temperature_K: 300.0, now 301.0\n" in in_words(found)
+
+
+def test_a_folder_that_is_there_is_not_compared_with_in_place_of_a_new_run(tmp_path: Path) -> None:
+    append_record(tmp_path / "again" / "records.jsonl", THEN)
+    for out in (tmp_path / "again", tmp_path / "again" / "records.jsonl"):
+        with pytest.raises(UserError, match="give --out a new folder"):
+            CliRunner().invoke(command, [str(tmp_path / "again"), "--out", str(out)], catch_exceptions=False)
+
+
 def test_a_run_is_made_again_to_the_last_bit_and_a_forged_record_is_seen(cli, short_run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     run = tmp_path / "run"
     assert cli(*short_run, "--out", run)[0] == 0
@@ -47,6 +66,7 @@ def test_a_run_is_made_again_to_the_last_bit_and_a_forged_record_is_seen(cli, sh
     told = json.loads(done.output)
     assert done.exit_code == 0, done.output
     assert told["same_verdict"]
+    assert not {name for name, *_ in told["changed"]} & {*one.settings, *one.settings["thresholds"]}
     # it was one of a batch of two, and now runs alone: 1e-6 over these few steps, were it only rounding
     assert told["worst_relative_ratio"] < 1e-6
 
