@@ -139,7 +139,11 @@ METRICS: dict[str, Metric] = {
         stretch_force_mae_eV_per_A="force MAE along a stretch near the minimum",
     ),
     **_metrics("higher", stretch_escape_eV="the model's lowest pass from a bond's own minimum to one that is false"),
-    **_metrics("neither", n_torsion_left_out="points of turns that are left out as sterically impossible"),
+    **_metrics(
+        "neither",
+        n_torsion_left_out="points of turns that are left out as sterically impossible",
+        n_torsion_unlabelled="points of turns where the reference failed",
+    ),
     # dynamics: is it alive?
     **_metrics("higher", alive_ps="time before the first failure, or to the end"),
     **_metrics(

@@ -85,22 +85,27 @@ def torsion(numbers: Sequence[int], scan: Scan, answers: Answers, settings: Sett
     mine, theirs = answers.energies, answers.reference_energies
     lowest = np.nanmin(theirs) if np.isfinite(theirs).any() else np.nan
     kept = theirs - lowest <= settings.clash_eV
+    silent = ~np.isfinite(theirs)  # neither allowed nor forbidden
     evidence = _evidence(numbers, scan, answers) | {"left_out": (~kept).tolist()}
-    metrics: dict[str, float | None] = {"n_torsion_left_out": float((~kept).sum())}
+    metrics: dict[str, float | None] = {
+        "n_torsion_left_out": float((~kept & ~silent).sum()),
+        "n_torsion_unlabelled": float(silent.sum()),
+    }
     name = bond_words(numbers, scan.bond)
     if not _enough(kept):
         words = f"{name}: the reference allows {int(kept.sum())} of {len(kept)} points, want {_FEWEST}"
         return Found(metrics, "unknown", words, evidence)
     answered = np.isfinite(mine) & np.isfinite(answers.forces).all(axis=(1, 2))
-    if not answered[np.isfinite(theirs)].all():
-        at = scan.moved[int(np.argmax(~answered & np.isfinite(theirs)))]
+    if not answered[~silent].all():
+        at = scan.moved[int(np.argmax(~answered & ~silent))]
         metrics["torsion_rms_meV"] = float("nan")
         return Found(metrics, "failed", f"{name}: not finite at {at:.0f}°", evidence)
     model, reference = (np.where(kept, 1000.0 * (e - e[kept].mean()), np.inf) for e in (mine, theirs))  # meV
     error = model[kept] - reference[kept]
     places = _places(scan, model, reference, settings)
     # a point that the reference forbids must not be a hole: the model has to climb half as far, at the least
-    hole = np.isfinite(theirs) & ~kept & ~(mine - mine[kept].min() >= 0.5 * settings.clash_eV)
+    low = ~kept & ~(mine - mine[kept].min() >= 0.5 * settings.clash_eV)
+    hole = low & ~silent
     barriers = [float(np.ptp(e[kept])) for e in (model, reference)]
     metrics |= {
         "torsion_rms_meV": float(np.sqrt((error**2).mean())),
@@ -116,6 +121,11 @@ def torsion(numbers: Sequence[int], scan: Scan, answers: Answers, settings: Sett
     evidence |= {"barrier_meV": barriers[0], "reference_barrier_meV": barriers[1]}
     evidence |= {"extra_minima_deg": _at(scan, places.extra), "missing_minima_deg": _at(scan, places.missing)}
     judgement, words = _torsion_word(scan, places, hole, barriers, metrics, settings)
+    unsure = low & silent  # a well of the model that the reference may not have
+    if judgement == "follows" and unsure.any():
+        at = scan.moved[int(np.argmax(unsure))]
+        failed = f"the reference failed at {int(silent.sum())} of {len(kept)} points"
+        judgement, words = "unknown", f"{failed}, as at {at:.0f}°, where the model is low"
     return Found(metrics, judgement, f"{name}: {words}", evidence)
 
 

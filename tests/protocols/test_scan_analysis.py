@@ -114,7 +114,23 @@ def test_points_that_the_reference_forbids_are_left_out_but_must_not_be_holes():
     found = turned(threefold() + 0.5 * clash, theirs)
     assert found.judgement == "falls apart"
     assert found.metrics["n_torsion_holes"] == 3
-    assert turned(threefold() + 5.0 * clash, np.where(clash, np.nan, theirs)).metrics["n_torsion_left_out"] == 3
+
+
+def test_points_where_the_reference_failed_are_not_taken_for_forbidden():
+    lost = (ANGLES >= 90) & (ANGLES <= 270)
+    well = -1.5 * np.sin(np.radians(ANGLES - 90)) ** 2 * lost
+    theirs = np.where(lost, np.nan, threefold())
+    found = turned(threefold() + well, theirs)
+    assert found.judgement == "unknown"
+    assert found.words == "C0-H1: the reference failed at 13 of 24 points, as at 90°, where the model is low"
+    assert found.metrics["n_torsion_left_out"] == 0
+    assert found.metrics["n_torsion_unlabelled"] == 13
+    # a model that climbs there has no well, whatever the reference has
+    assert turned(threefold() + 1.5 * lost, theirs).judgement == "follows"
+    nowhere = np.where(ANGLES == 180, np.nan, threefold() + 1.5 * lost)
+    assert turned(nowhere, theirs).judgement == "unknown"
+    # what is wrong where the reference answers stays wrong
+    assert turned(threefold(0.3), theirs).judgement == "wrong barrier"
 
 
 @pytest.mark.parametrize("at", [0, 12, 23])
