@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -34,7 +36,14 @@ def packaged(path: Path, content: bytes) -> tuple[Found, Callable[[Checkpoint], 
     """
     with nequip_imports():
         from nequip.model import ModelFromPackage
-    several = run_file(lambda _: ModelFromPackage(str(path)), content, path, "a package of nequip").eval()
+
+    def load(_: io.BytesIO) -> Any:
+        with TemporaryDirectory() as folder:  # nequip takes a name: of what was read, not of what may lie there now
+            copy = Path(folder) / path.name
+            copy.write_bytes(content)
+            return ModelFromPackage(str(copy))
+
+    several = run_file(load, content, path, "a package of nequip").eval()
     try:
         [model] = several.values()  # more than one: a ValueError, told below
         names = list(model.type_names)

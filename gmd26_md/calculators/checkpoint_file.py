@@ -130,10 +130,11 @@ def checked_archive(path: Path, content: bytes) -> io.BytesIO:
 
 def _check_pickle(path: Path, archive: zipfile.ZipFile) -> None:
     names = archive.namelist()
-    pickles = [name for name in names if name.endswith("/data.pkl")]
+    folded = [name.lower() for name in names]  # as torch's reader finds records
+    pickles = [name for name in names if name.lower().endswith("/data.pkl")]
     packed = any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist())  # torch never does
-    script = any(name.endswith("/constants.pkl") for name in names)
-    if len(pickles) != 1 or len(set(names)) != len(names) or packed or script:
+    script = any(name.endswith("/constants.pkl") for name in folded)
+    if len(pickles) != 1 or len(set(folded)) != len(folded) or packed or script:
         raise UserError(f"{path} is not a gmd26-md checkpoint: it is another kind of archive; {_CURE}.")
     imports = dict.fromkeys(imports_of(archive.read(pickles[0])))  # in order: a whole model's own class is first
     foreign = [name for name in imports if name not in PLAIN]

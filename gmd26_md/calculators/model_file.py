@@ -113,5 +113,5 @@ def _opened(kind: recognise.Kind, content: bytes, path: Path, arguments: dict[st
     if kind in (recognise.NEQUIP, recognise.NEQUIP_LIGHTNING):
         from gmd26_md.calculators.nequip_files import nequip_model
 
-        return nequip_model(content, path, kind.words, sha256, arguments)
+        return nequip_model(content, path, kind, sha256, arguments)
     raise UserError(f"{path} is {kind.words}, which cannot be opened here; see docs/your-own-model.md.")

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gmd26_md.calculators import checkpoint_file, families
 from gmd26_md.calculators.checkpoint import Checkpoint
+from gmd26_md.calculators.vendors import recognise
 from gmd26_md.calculators.vendors.arguments import checked_arguments
 from gmd26_md.calculators.vendors.model import VendorModel, Whole
 from gmd26_md.errors import UserError
@@ -70,23 +71,31 @@ def open_nequip(path: Path | str, *, trust_pickle: bool = False) -> Checkpoint:
     """
     path = Path(path)
     content = checkpoint_file.bytes_of(path)
-    if b"/.data/extern_modules" in content:  # a package of torch.package
+    kind = recognise.kind_of(content)
+    if kind == recognise.NEQUIP:
         if not trust_pickle:
             raise UserError(
                 f"{path} is a package of nequip: to load it is to run code from it, and nothing in it was run. If you "
                 "trust who made it, add --trust-pickle (in Python trust_pickle=True)."
             )
         return _packaged(path, content)
-    if b"aotinductor" in content or b"/constants.pkl" in content:
+    if kind == recognise.NEQUIP_COMPILED:
         raise UserError(
             f"{path} is a compiled model of nequip, which does not tell its hyperparameters; give the checkpoint or "
             "the package that it was compiled from."
         )
-    return _as_checkpoint(_trained(path, content), path, content)
+    return _unpackaged(path, content)
 
 
-def nequip_model(content: bytes, path: Path, words: str, sha256: str, arguments: Mapping[str, Any]) -> VendorModel:
-    """Return a model of nequip as `model_file` gives it; a package has been trusted.
+def nequip_model(
+    content: bytes, path: Path, kind: recognise.Kind, sha256: str, arguments: Mapping[str, Any]
+) -> VendorModel:
+    """Return a model of nequip as `model_file` gives it, read from `content` alone.
+
+    Parameters
+    ----------
+    kind
+        `recognise.NEQUIP`, a package, which the user trusts; of any other kind no code is run.
 
     Raises
     ------
@@ -94,7 +103,8 @@ def nequip_model(content: bytes, path: Path, words: str, sha256: str, arguments:
         See `open_nequip`; or for any argument.
     """
     checked_arguments(arguments, (), path)
-    checkpoint = replace(open_nequip(path, trust_pickle=True), sha256="", path=None)
+    read = _packaged if kind == recognise.NEQUIP else _unpackaged
+    checkpoint = replace(read(path, content), sha256="", path=None)
     whole = Whole(
         network=lambda: checkpoint.potential().network,
         cutoff=checkpoint.cutoff,
@@ -102,7 +112,7 @@ def nequip_model(content: bytes, path: Path, words: str, sha256: str, arguments:
         energy_scale=checkpoint.energy_scale,
     )
     return VendorModel(
-        family="nequip", kind=words, elements=checkpoint.elements, sha256=sha256, path=path, whole=whole,
+        family="nequip", kind=kind.words, elements=checkpoint.elements, sha256=sha256, path=path, whole=whole,
         checkpoint=checkpoint,
     )  # fmt: skip
 
@@ -115,6 +125,11 @@ def _packaged(path: Path, content: bytes) -> Checkpoint:
     checkpoint = _as_checkpoint(found, path, content)
     agrees(checkpoint)
     return checkpoint
+
+
+def _unpackaged(path: Path, content: bytes) -> Checkpoint:
+    """Return the model in a Lightning checkpoint, without running anything in it."""
+    return _as_checkpoint(_trained(path, content), path, content)
 
 
 def _trained(path: Path, content: bytes) -> Found:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from torch.package import PackageExporter, PackageImporter
 
 from gmd26_md import load_calculator
+from gmd26_md.calculators import nequip_files
 from gmd26_md.calculators.model_file import open_model_file
 from gmd26_md.calculators.vendors import recognise
 from gmd26_md.errors import UserError
@@ -60,6 +64,83 @@ def test_a_hostile_model_runs_nothing_without_trust_by_any_door(tmp_path, protoc
     assert not marker.exists(), "if this fails, code from an untrusted file was run"
     refusal(path, trust_pickle=True)  # the positive control: it is no model, but its code does run
     assert marker.exists(), "if this fails, the planted file does nothing and this test shows nothing"
+
+
+def records_of(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def archive_of(records: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def parts_of(archive: bytes) -> tuple[bytes, int, bytearray]:
+    """Return the records of a plain archive as they lie there, their number, and its directory."""
+    number, size, begin = struct.unpack("<HLL", archive[-12:-2])
+    return archive[:begin], number, bytearray(archive[begin : begin + size])
+
+
+def two_in_one(for_torch: bytes, for_zipfile: bytes) -> bytes:
+    """Return an archive with two directories: torch reads the one that its end names, zipfile the one before its end.
+
+    The first archive must be larger than the second, and have the longer directory or none that is much shorter.
+    """
+    one, number, directory = parts_of(for_torch)
+    other, _, last = parts_of(for_zipfile)
+    size = max(len(directory), len(last))
+    if len(last) < size:  # made as long by a comment of its last entry
+        struct.pack_into("<H", last, last.rindex(b"PK\1\2") + 32, size - len(last))
+        last += b" " * (size - len(last))
+    at = 0
+    while at < size:  # zipfile takes what lies between for something in front, and adds its length to every place
+        lengths, begin = struct.unpack_from("<3H", last, at + 28), struct.unpack_from("<L", last, at + 42)[0]
+        struct.pack_into("<L", last, at + 42, begin + len(one) - len(other))
+        at += 46 + sum(lengths)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, number, number, size, len(one), 0)
+    return one + bytes(directory).ljust(size, b"\0") + other + bytes(last) + end
+
+
+@pytest.fixture
+def trained_and_package(tmp_path) -> tuple[dict[str, bytes], bytes]:
+    """Return the records of what is told as a checkpoint of nequip-train, and a package whose code leaves a mark."""
+    held = {"pytorch-lightning_version": "2.4", "state_dict": {"model.sole_model.x": torch.zeros(1)}}
+    torch.save(held | {"hyper_parameters": {"model": {"_target_": "mine"}}}, tmp_path / "plain.ckpt")
+    with PackageExporter(tmp_path / "mine.zip") as package:
+        package.save_source_string("nequip_mine", f"open({str(tmp_path / 'marker')!r}, 'w').close()\n")
+        package.save_text("model", "filler", 20000 * "0")
+    return records_of(tmp_path / "plain.ckpt"), archive_of(records_of(tmp_path / "mine.zip"))
+
+
+@pytest.mark.parametrize("how", ["the words of a package in a record", "a package to torch, and not to zipfile"])
+def test_what_is_read_without_trust_is_never_run_as_a_package(tmp_path, monkeypatch, trained_and_package, how):
+    """Such a file needs no trust, for it is tensors and settings: so nothing else in it may be taken for the model."""
+    (trained, package), path, marker = trained_and_package, tmp_path / "last.ckpt", tmp_path / "marker"
+    content = archive_of(trained | {"plain/note": b"/.data/extern_modules"})
+    path.write_bytes(two_in_one(package, content) if how.startswith("a package") else content)
+    if how.startswith("a package"):
+        PackageImporter(str(path)).import_module("nequip_mine")
+        assert marker.exists(), "if this fails, the planted code does nothing and this test shows nothing"
+        marker.unlink()
+
+    def run(path: Path, content: bytes) -> None:
+        PackageImporter(str(path)).import_module("nequip_mine")
+
+    monkeypatch.setattr(nequip_files, "_packaged", run)
+    assert recognise.kind_of(path.read_bytes()) == recognise.NEQUIP_LIGHTNING
+    for trusted in (False, True):
+        assert "holds a model of mine; only nequip.model.NequIPGNNModel" in refusal(path, trust_pickle=trusted)
+    assert not marker.exists(), "if this fails, code from an untrusted file was run"
+
+
+def test_a_second_pickle_that_torch_could_find_by_another_spelling_is_refused(tmp_path, trained_and_package):
+    path, (trained, _) = tmp_path / "last.ckpt", trained_and_package
+    path.write_bytes(archive_of({"plain/DATA.PKL": b"anything"} | trained))
+    assert "is another kind of archive" in refusal(path)
 
 
 def test_the_name_of_a_file_means_nothing(checkpoint_path, tmp_path):
