@@ -125,26 +125,17 @@ def judge(compared: Sequence[Compared], settings: Settings, evidence: dict[str, 
         if distance is None or noise is None or model_noise is None or ratio is None:
             continue
         by_kind = sorted(((over(c.distance, _worse(c.noise, noise)), c) for c in mine), key=lambda pair: _rank(pair[0]))
-        worst = by_kind[0]
-        at_kind = over(worst[1].distance, _worse(worst[1].noise, noise, worst[1].model_noise))
         findings.append(
             _Finding(
-                f"{_amount(family, distance)}, {ratio:.1f} times the noise; most in {worst[1].words}",
+                f"{_amount(family, distance)}, {ratio:.1f} times the noise; most in {by_kind[0][1].words}",
                 ratio,
                 over(distance, _worse(noise, model_noise)),
                 settings.max_ratio,
                 family != "hr",
             )
         )
-        findings.append(
-            _Finding(
-                f"{_amount(family, worst[1].distance)}, {worst[0]:.1f} times the noise, in {worst[1].words}",
-                worst[0],
-                at_kind,
-                settings.max_kind_ratio,
-                family != "hr",
-            )
-        )
+        # every kind: the worst may be no more than the model's own noise, and the next one is not
+        findings += [_of_kind(c, at_kind, noise, settings) for at_kind, c in by_kind]
         ranked += by_kind
     unsampled = [
         c for c in compared if c.family in ("bond", "angle", "torsion") and not c.noise <= settings.max_noise_ratio
@@ -160,6 +151,17 @@ def judge(compared: Sequence[Compared], settings: Settings, evidence: dict[str, 
     else:
         judgement, reason = _word(findings, unsampled, settings)
     return Judged(judgement, reason, metrics, evidence)
+
+
+def _of_kind(kind: Compared, ratio: float, family_noise: float, settings: Settings) -> _Finding:
+    """Hold one kind against its noise, which counts as no less than its family's."""
+    return _Finding(
+        f"{_amount(kind.family, kind.distance)}, {ratio:.1f} times the noise, in {kind.words}",
+        ratio,
+        over(kind.distance, _worse(kind.noise, family_noise, kind.model_noise)),
+        settings.max_kind_ratio,
+        kind.family != "hr",
+    )
 
 
 def _word(findings: list[_Finding], unsampled: list[Compared], settings: Settings) -> tuple[str, str]:

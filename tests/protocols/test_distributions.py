@@ -180,6 +180,15 @@ def test_one_bad_kind_among_many_is_off_and_one_lucky_noise_is_no_reason():
     assert bad.reason.startswith("bond lengths off by 0.410 of the spread, 4.1 times the noise, in")
 
 
+def test_a_kind_that_is_off_is_not_hidden_behind_a_worse_one_that_is_unsettled():
+    good = [compared() for _ in range(20)]
+    unsettled, off = compared(distance=0.6, model_noise=0.6), compared(distance=0.55)
+    assert word(*good, unsettled) == "unsettled"
+    both = judge([*good, unsettled, off], Settings(), {})
+    assert both.judgement == "off"
+    assert both.reason.startswith("bond lengths off by 0.550 of the spread, 5.5 times the noise, in")
+
+
 @pytest.mark.parametrize("name", ["distance", "noise", "model_noise"])
 def test_a_number_that_is_none_is_never_within_noise(name):
     assert word(compared(), compared(**{name: np.nan})) == "failed"
