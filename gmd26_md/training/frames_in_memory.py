@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gmd26_md.calculators.batch import Batch, Layout
+from gmd26_md.calculators.batch import LARGE, Batch, Layout
 
 
 class LabelledFrames(Protocol):
@@ -73,8 +73,10 @@ class FramesInMemory:
     first_atom, n_atoms, molecule_idx
         Of each frame, (n_frames,): where its atoms begin, how many they are, which molecule it shows.
     candidates, first_candidate, n_candidates
-        Ordered pairs of all molecules, (2, n_all_candidates), counted from a molecule's first atom, and for each
-        molecule, (n_molecules,), where its pairs begin and how many they are.
+        Ordered pairs of all molecules of up to `LARGE` atoms, (2, n_all_candidates), counted from a molecule's first
+        atom, and for each molecule, (n_molecules,), where its pairs begin and how many they are.
+    any_large
+        Whether there are larger ones, whose pairs are looked for anew in every batch.
     """
 
     numbers: Tensor
@@ -87,6 +89,7 @@ class FramesInMemory:
     candidates: Tensor
     first_candidate: Tensor
     n_candidates: Tensor
+    any_large: bool = False
 
     @property
     def n_frames(self) -> int:
@@ -101,8 +104,10 @@ class FramesInMemory:
         molecule = self.molecule_idx[frame_idx]
         pair_system, pair_within = _ragged_arange(self.n_candidates[molecule])
         pairs = self.candidates[:, self.first_candidate[molecule][pair_system] + pair_within]
-        pairs = pairs + (counts.cumsum(0) - counts)[pair_system]  # (2, n_candidates)
-        layout = Layout(self.numbers[atoms], system_idx, len(frame_idx), pairs)
+        begin = counts.cumsum(0) - counts
+        pairs = pairs + begin[pair_system]  # (2, n_candidates)
+        large = _large_spans(begin, counts) if self.any_large else ()  # asked of the device only where there are some
+        layout = Layout(self.numbers[atoms], system_idx, len(frame_idx), pairs, large)
         return LabelledBatch(
             batch=layout.batch(self.positions[atoms], cutoff),
             energies=self.energies[frame_idx],
@@ -146,6 +151,7 @@ def frames_in_memory(
         candidates=whole(torch.cat(layouts, dim=1)),
         first_candidate=whole(n_candidates.cumsum(0) - n_candidates),
         n_candidates=whole(n_candidates),
+        any_large=any(len(m.numbers) > LARGE for m in molecules),
     )
 
 
@@ -162,6 +168,12 @@ def digest(molecules: Sequence[LabelledFrames]) -> str:
         for values in (np.asarray(m.numbers, dtype=np.int64), m.positions, m.energies, m.forces):
             sha.update(np.ascontiguousarray(values).tobytes())
     return sha.hexdigest()
+
+
+def _large_spans(begin: Tensor, counts: Tensor) -> tuple[tuple[int, int], ...]:
+    """Return first atom and end of each system of more than `LARGE` atoms."""
+    spans = zip(begin.tolist(), counts.tolist(), strict=True)
+    return tuple((first, first + n) for first, n in spans if n > LARGE)
 
 
 def _ragged_arange(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,18 @@ def test_a_ragged_batch_equals_its_systems_one_by_one(two_molecules):
     assert labelled.n_atoms.tolist() == [5.0, 3.0, 5.0, 3.0]
 
 
+def test_a_molecule_of_more_than_300_atoms_has_its_pairs_too():
+    """Large ones have no list of all pairs, only of near ones; small ones may stand on either side in a batch."""
+    molecules = [random_molecule([8, 1, 1], 2, 1), random_molecule([6] * 301, 2, 2), random_molecule([6, 1], 2, 3)]
+    frames = frames_in_memory(molecules, {1: 0.0, 6: 0.0, 8: 0.0}, dtype=torch.float64)
+    chosen = [2, 0, 4, 3, 1]  # two frames of each molecule
+    labelled = frames.batch(torch.tensor(chosen), CUTOFF)
+    positions = np.concatenate([molecules[i // 2].positions[i % 2] for i in chosen])
+    expected = Layout.of([molecules[i // 2].numbers for i in chosen]).batch(torch.as_tensor(positions), CUTOFF)
+    assert torch.equal(labelled.batch.pairs, expected.pairs)
+    assert bool(torch.bincount(expected.system_idx[expected.pairs[0]])[[0, 3]].gt(301).all()), "if not, they are apart"
+
+
 def test_element_energies_leave_before_rounding_to_float32():
     molecule = random_molecule([8, 1, 1], 2, 5)
     shifted = MoleculeFrames(molecule.numbers, molecule.positions, molecule.energies - 2.0e6, molecule.forces)
