@@ -20,6 +20,7 @@ from gmd26_md.dynamics.settle import settle
 from gmd26_md.observables.bonds import BondGraph, bond_graph
 from gmd26_md.observables.deviations import UNITS, deviations
 from gmd26_md.observables.rmsd import best_labelling, symmetric_rmsd
+from gmd26_md.observables.scans import bond_words
 from gmd26_md.protocols.cases import Case
 from gmd26_md.protocols.relaxation_modes import TwoModes, mode_evidence, mode_metrics
 from gmd26_md.protocols.relaxation_settings import Settings
@@ -173,7 +174,13 @@ def analyse(
     missing = "" if modes is None or modes.left_out else modes.words
     has_modes = modes is not None and modes.model is not None
     judgement, reason = _unfinished(start, relaxation, home) or judged(
-        metrics, len(case.numbers), start.kind, settings, missing_modes=missing, model_has_modes=has_modes
+        metrics,
+        len(case.numbers),
+        start.kind,
+        settings,
+        other_bonds="" if seen.minimum is None else _other_bonds(home, seen.minimum.positions[0]),
+        missing_modes=missing,
+        model_has_modes=has_modes,
     )
     return Outcome(metrics, judgement, reason, evidence)
 
@@ -207,6 +214,16 @@ def _energy_of(minimum: Trajectory | None) -> float:
     return float("nan") if minimum is None else float(minimum.energies[0])
 
 
+def _other_bonds(home: BondGraph, positions: np.ndarray) -> str:
+    """Say which bonds a geometry has lost and which it has made; empty where it is the same molecule."""
+    pairs = bond_graph(home.numbers, positions).pairs
+    words = []
+    for verb, changed in (("breaks", home.pairs - pairs), ("makes", pairs - home.pairs)):
+        if changed:
+            words.append(f"{verb} {', '.join(bond_words(home.numbers, pair) for pair in sorted(changed))}")
+    return " and ".join(words)
+
+
 def _unfinished(start: Start, relaxation: Relaxation, home: BondGraph) -> tuple[str, str] | None:
     """Return the judgement of a relaxation that did not come to rest as the same molecule, or None."""
     end = relaxation.path.positions[-1]
@@ -228,6 +245,7 @@ def judged(
     kind: str,
     settings: Settings,
     *,
+    other_bonds: str = "",
     missing_modes: str = "",
     model_has_modes: bool = False,
 ) -> tuple[str, str]:
@@ -237,6 +255,8 @@ def judged(
 
     Parameters
     ----------
+    other_bonds
+        Which bonds the reference, relaxing on, breaks and makes; empty if it stays the same molecule.
     missing_modes
         Why there are no normal modes though they were asked for; empty if there are, or were not asked for.
     model_has_modes
@@ -247,6 +267,8 @@ def judged(
         return "unknown", "the reference did not come to rest from where the model did"
     if not np.isfinite(drop):
         return "unknown", "the reference has no energy where the model came to rest"
+    if other_bonds:
+        return "false minimum", f"the reference has no minimum there: it {other_bonds}, and goes {drop:.3f} eV down"
     left = _left(on, metrics.get("relaxed_on_torsion_deviation_max_deg"), settings)
     if left:
         return "false minimum", f"the reference has no minimum there: it goes on by {left} and {drop:.3f} eV down"

@@ -102,6 +102,19 @@ def test_a_place_that_the_reference_leaves_is_a_false_minimum_from_every_start()
         assert "0.40 Å and 0.200 eV" in reason
 
 
+@pytest.mark.parametrize("start", [HOME, "structure"])
+def test_a_proton_that_goes_over_where_the_reference_relaxes_on_makes_a_false_minimum(water, relaxed, start):
+    view = seen(water, relaxed)
+    away = view.minimum.positions + np.array([[0, 0, 0], [0, 0, 0], [0, 0, -2.0]])  # no heavy atom, no torsion moves
+    gone = SeenByReference(view.labels, replace(view.minimum, positions=away))
+    found = outcome_of(water, relaxed, view=gone, start=start)
+    assert found.judgement == "false minimum"
+    assert found.reason == "the reference has no minimum there: it breaks O0-H2, and goes 0.000 eV down"
+    # without an energy there it is not known how far down
+    silent = replace(gone, labels=replace(view.labels, energies=np.array([np.nan])))
+    assert outcome_of(water, relaxed, view=silent, start=start).judgement == "unknown"
+
+
 def test_a_hydroxyl_group_that_the_reference_turns_round_is_a_false_minimum_too():
     word, reason = verdict(place(0.02, 0.05, relaxed_on_torsion_deviation_max_deg=175.0), "structure")
     assert word == "false minimum"
