@@ -112,6 +112,8 @@ def _pooled(tables: list[Floats]) -> Floats:
     n_vectors = n_atoms.sum()
     n_components = 3.0 * n_vectors
     centred = np.concatenate([table[:, 7] - table[:, 7].mean() for table in tables])
+    # no error is none also where the reference's forces vanish, as those of a lone atom do
+    exact = len(absolute) > 0 and absolute.sum() == 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.array(
             [
@@ -119,8 +121,8 @@ def _pooled(tables: list[Floats]) -> Floats:
                 np.sqrt(squared.sum() / n_components),
                 cosine.sum() / n_vectors,
                 magnitude.sum() / n_vectors,
-                absolute.sum() / ref_absolute.sum(),
-                np.sqrt(squared.sum() / ref_squared.sum()),
+                0.0 if exact else absolute.sum() / ref_absolute.sum(),
+                0.0 if exact else np.sqrt(squared.sum() / ref_squared.sum()),
                 np.abs(energy).mean(),
                 np.sqrt((energy**2).mean()),
                 energy.mean(),
@@ -135,7 +137,7 @@ def pooled(molecules: Sequence[FrameSums]) -> dict[str, float]:
 
     Force errors weigh every atom the same, energies every frame. The offset is the mean energy error, and is removed
     a molecule at a time: with one frame nothing is left of it. Relative errors divide by the mean absolute and by
-    the RMS reference component of the same frames.
+    the RMS reference component of the same frames; they are 0 where every force is exactly the reference's.
 
     Raises
     ------

@@ -28,6 +28,16 @@ def test_a_perfect_model_has_no_error():
     assert set(errors.values()) == {0.0}
 
 
+def test_no_error_is_none_of_vanishing_forces_either():
+    energies, forces = np.zeros(5), np.zeros((5, 1, 3))  # a lone atom
+    errors = errors_of(energies, forces, energies, forces)
+    assert errors["force_mae_relative_ratio"] == errors["force_rmse_relative_ratio"] == 0.0
+    wrong = errors_of(energies, forces + 0.1, energies, forces)
+    assert not wrong["force_mae_relative_ratio"] <= 1e9
+    unknown = errors_of(energies, forces, energies, forces * np.nan)
+    assert np.isnan(unknown["force_mae_relative_ratio"])
+
+
 def test_a_constant_shift_of_every_component_is_the_mae_and_the_rmse():
     energies, forces = frames(5, 4)
     errors = errors_of(energies, forces + 0.1, energies, forces)
