@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ from gmd26_md.seeds import seed_of
 from gmd26_md.trajectory import Trajectory
 
 __all__ = [
-    "PRESETS", "THERMALISE", "Order", "Settings", "asked_ps", "frames_to_label", "joined", "preset", "proper", "run",
-    "segments",
+    "PRESETS", "THERMALISE", "Order", "Settings", "asked_ps", "before_error", "frames_to_label", "joined", "preset", "proper",
+    "run", "segments",
 ]  # fmt: skip
 
 THERMALISE = "thermalise"
@@ -137,12 +137,24 @@ def proper(run: Run) -> Trajectory | None:
 
 
 def frames_to_label(run: Run, settings: Settings) -> np.ndarray:
-    """Return which frames of the run proper to label, of those that have finite positions."""
-    frames = proper(run)
+    """Return which frames of the run proper to label, of those with finite positions and before any error."""
+    frames = proper(before_error(run))
     if frames is None or settings.n_label_frames == 0:
         return np.zeros(0, dtype=int)
     whole = np.flatnonzero(np.isfinite(frames.positions).all(axis=(1, 2)))
     return np.asarray(whole[_spread(len(whole), settings)])
+
+
+def before_error(run: Run) -> Run:
+    """Return a run with the frames from before its calculator raised, those of numbers that are; others as they are."""
+    if run.stopped != "error":
+        return run
+    until = np.inf if run.stopped_at_fs is None else run.stopped_at_fs - 1e-6
+    kept = {
+        name: np.flatnonzero((part.time_fs < until) & np.isfinite(part.energies + part.forces.sum(axis=(1, 2))))
+        for name, part in run.frames.items()
+    }
+    return replace(run, frames={name: run.frames[name].part(chosen) for name, chosen in kept.items() if chosen.size})
 
 
 def joined(run: Run) -> Trajectory:

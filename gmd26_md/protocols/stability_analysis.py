@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from gmd26_md.observables.verdict import Evidence, Thresholds, Verdict, judge
 from gmd26_md.observables.watched import Sighting
 from gmd26_md.observables.where import Where, first_place, last_frames
 from gmd26_md.protocols.relaxation import reference_minimum
-from gmd26_md.protocols.stability import THERMALISE, Order, asked_ps, frames_to_label, joined
+from gmd26_md.protocols.stability import THERMALISE, Order, asked_ps, before_error, frames_to_label, joined
 from gmd26_md.reference.labels import Labels
 from gmd26_md.trajectory import Trajectory, kinetic_energy
 
@@ -57,14 +57,45 @@ def analyse(order: Order, run: Run, labels: Labels | None, thresholds: Threshold
     labels
         The reference's answer on `frames_to_label(run, settings)`, or None.
     """
-    case, settings = order.case, order.settings
-    at_ps = None if run.stopped_at_fs is None else run.stopped_at_fs / 1000
+    asked = asked_ps(order.settings)
     if run.stopped == "censored" and not run.frames:
-        words = f"not begun when the time limit came, of {asked_ps(settings)} ps"
-        return Judged(Verdict("censored", words, "reached_ps", 0.0, asked_ps(settings), 0.0))
+        words = f"not begun when the time limit came, of {asked} ps"
+        return Judged(Verdict("censored", words, "reached_ps", 0.0, asked, 0.0))
     if run.stopped == "error" or not run.frames:
-        reason = run.reason or "the run kept no frame"
-        return Judged(judge(Evidence(error=reason), thresholds), {"failed_at_ps": at_ps})
+        return _failed_before_error(order, run, labels, thresholds) or _error(run, thresholds)
+    return _examined(order, run, labels, thresholds)
+
+
+def _at_ps(run: Run) -> float | None:
+    return None if run.stopped_at_fs is None else run.stopped_at_fs / 1000
+
+
+def _error(run: Run, thresholds: Thresholds) -> Judged:
+    reason = run.reason or "the run kept no frame"
+    return Judged(judge(Evidence(error=reason), thresholds), {"failed_at_ps": _at_ps(run)})
+
+
+def _failed_before_error(order: Order, run: Run, labels: Labels | None, thresholds: Thresholds) -> Judged | None:
+    """Judge a run by what went wrong before its calculator raised; None where nothing had.
+
+    A calculator often raises because the molecule has fallen apart: that is no error, and no excuse.
+    """
+    before = before_error(run)
+    if not before.frames:
+        return None
+    judged = _examined(order, before, labels, thresholds)
+    if judged.verdict.name not in ("exploded", "broken", "reacted"):
+        return None
+    words = f"{judged.verdict.reason}; then an error: {run.reason}"
+    metrics = dict(judged.metrics)
+    if metrics["failed_at_ps"] is None:  # a proton transfer, or another graph
+        metrics["failed_at_ps"] = _at_ps(run)
+    return replace(judged, verdict=replace(judged.verdict, reason=words), metrics=metrics)
+
+
+def _examined(order: Order, run: Run, labels: Labels | None, thresholds: Thresholds) -> Judged:
+    """Judge a run by its frames and by what was noticed between them."""
+    case, settings = order.case, order.settings
     whole = joined(run)
     graph = bond_graph(case.numbers, reference_minimum(case).positions[0])
     n_before = run.frames[THERMALISE].n_frames if THERMALISE in run.frames else 0
@@ -77,11 +108,11 @@ def analyse(order: Order, run: Run, labels: Labels | None, thresholds: Threshold
         graph,
         asked_ps=asked_ps(settings),
         target_temperature_K=settings.temperature_K,
-        cut=run.stopped == "censored",
+        cut=run.stopped in ("censored", "error"),
         labels=labelled,
         constant_energy_from=n_before,
         constant_energy=settings.ensemble == "nve",
-        exploded_at_ps=at_ps if run.stopped == "exploded" else None,
+        exploded_at_ps=_at_ps(run) if run.stopped == "exploded" else None,
         sightings=[Sighting(n.name, n.at_fs / 1000, n.atoms, n.distance_A) for n in run.noticed.values()],
         thresholds=thresholds,
     )

@@ -141,6 +141,31 @@ def test_a_calculator_that_raised_is_an_error_with_its_words(water):
     assert analyse(water, nothing, None, SHORT, LIMITS).verdict.name == "error"
 
 
+def test_a_molecule_that_falls_apart_before_its_calculator_raises_is_broken(water):
+    run = made_by_hand(water, 40, 10, stopped="error", stopped_at_fs=148.0)
+    run.frames["nve"].positions[20:30, 1] += 3.0
+    judged = analyse(water, run, perfect(run, SHORT), SHORT, LIMITS)
+    assert judged.verdict.name == "broken"
+    assert judged.verdict.reason.endswith("; then an error: a reason")
+    assert judged.metrics["failed_at_ps"] == judged.evidence["where"]["at_ps"] == pytest.approx(0.1)
+    assert judged.last.time_fs[-1] == pytest.approx(100.0)
+    assert judged.labelled.time_fs[-1] == pytest.approx(145.0)
+    run = made_by_hand(water, 40, 10, stopped="error", stopped_at_fs=148.0)
+    run.noticed["bond_broken"] = Noticed("bond_broken", 122.5, (0, 1), 1.6)
+    judged = analyse(water, run, None, SHORT, LIMITS)
+    assert (judged.verdict.name, judged.metrics["failed_at_ps"]) == ("broken", 0.1225)
+    run = made_by_hand(water, 40, 10, stopped="error", stopped_at_fs=148.0)
+    run.frames["nve"].velocities[15:30] *= 3000.0
+    assert analyse(water, run, None, SHORT, LIMITS).verdict.decided_by == "temperature_max_K"
+
+
+def test_a_calculator_that_raises_at_once_is_an_error(water):
+    run = made_by_hand(water, 2, 2, n_before=1, stopped="error", stopped_at_fs=0.5)
+    run.frames["thermalise"].forces[:] = np.nan
+    assert frames_to_label(run, SHORT).size == 0
+    assert analyse(water, run, None, SHORT, LIMITS).verdict.name == "error"
+
+
 def test_a_run_cut_by_the_clock_is_censored_and_one_that_failed_before_is_not(water):
     settings = Settings(thermalise_ps=0.0, run_ps=5.0, save_every_fs=5.0, n_label_frames=11)
     cut = made_by_hand(water, 60, 0, stopped="censored", stopped_at_fs=295.0)
