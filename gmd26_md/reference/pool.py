@@ -22,6 +22,10 @@ from threadpoolctl import threadpool_limits
 from gmd26_md.errors import UserError
 
 
+class WorkerDiedError(UserError):
+    """A worker process ended without an answer."""
+
+
 def spawn_context() -> SpawnContext:
     """Return the multiprocessing context of the workers; queues for them come from it too."""
     return multiprocessing.get_context("spawn")
@@ -42,14 +46,16 @@ def one_thread_workers(
 
     Raises
     ------
-    UserError
+    WorkerDiedError
         If a worker process died.
     """
     try:
         with ProcessPoolExecutor(n_workers, spawn_context(), begin_worker, (prepare, arguments)) as pool:
             yield pool
     except BrokenProcessPool as problem:
-        raise UserError("a worker process died (out of memory, or killed); run the same command to go on.") from problem
+        raise WorkerDiedError(
+            "a worker process died (out of memory, or killed); run the same command to go on."
+        ) from problem
 
 
 def begin_worker(prepare: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
