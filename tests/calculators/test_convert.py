@@ -10,6 +10,8 @@ import torch
 from ase.build import molecule
 
 from gmd26_md import load_calculator, load_checkpoint
+from gmd26_md.calculators.vendors.weights import of_weights
+from gmd26_md.errors import UserError
 from gmd26_md.records import read_records
 
 ETHANOL = molecule("CH3CH2OH")
@@ -99,27 +101,52 @@ def test_weights_with_a_family_and_hyperparameters_become_a_checkpoint(cli, chec
     assert same_answer(made, load_calculator(checkpoint_path("schnet"), device="cpu"))
 
 
-def test_a_state_dict_of_mace_brings_its_energies_and_its_scale(cli, mace_module, tmp_path):
-    torch.save(mace_module().state_dict(), tmp_path / "weights.pt")
+MACE = """
+elements = ["C", "H", "O"]
+[hyperparameters]
+cutoff = 3.5
+num_bessel = 4
+num_polynomial_cutoff = 5
+max_ell = 1
+correlation = 2
+radial_MLP = [4]
+hidden_irreps = "2x0e"
+MLP_irreps = "2x0e"
+avg_num_neighbors = 8.3
+"""
+
+
+@pytest.mark.parametrize("alone", ["in the file", "in the hyperparameters"])
+def test_a_state_dict_of_mace_brings_its_energies_and_its_scale(cli, mace_module, tmp_path, alone):
+    weights, text = mace_module().state_dict(), MACE
+    if alone != "in the file":
+        energies = weights.pop("atomic_energies_fn.atomic_energies").flatten().tolist()
+        lines = [f"{symbol} = {energy}" for symbol, energy in zip("HCO", energies, strict=True)]
+        text += "\n".join(["[element_energies]", *lines])
+    torch.save(weights, tmp_path / "weights.pt")
     torch.save(mace_module(), tmp_path / "whole.model")
-    text = """
-        elements = ["C", "H", "O"]
-        [hyperparameters]
-        cutoff = 3.5
-        num_bessel = 4
-        num_polynomial_cutoff = 5
-        max_ell = 1
-        correlation = 2
-        radial_MLP = [4]
-        hidden_irreps = "2x0e"
-        MLP_irreps = "2x0e"
-        avg_num_neighbors = 8.3
-    """
     given = ("convert", tmp_path / "weights.pt", "--family", "mace", "--hyperparameters", toml_of(tmp_path, text))
     code, _, err = cli(*given, "-o", tmp_path / "model.pt")
     assert (code, err) == (0, "")
     made = load_calculator(tmp_path / "model.pt", device="cpu")
     assert same_answer(made, load_calculator(tmp_path / "whole.model", device="cpu", trust_pickle=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (MACE + "[element_energies]\nH = -13.6", "has energies of isolated atoms; leave element_energies out of"),
+        (MACE.replace("num_polynomial_cutoff = 5", ""), "radial_embedding.cutoff_fn.p = 5, by hyper.toml 6"),
+        (MACE.replace("avg_num_neighbors = 8.3", ""), "lacks avg_num_neighbors, which weights do not tell"),
+        (MACE.replace('"O"', '"N"'), "is of the elements [1, 6, 8]"),
+    ],
+)
+def test_what_a_state_dict_of_mace_says_otherwise_or_does_not_say_is_refused(mace_module, tmp_path, text, said):
+    torch.save(mace_module().state_dict(), tmp_path / "weights.pt")
+    with pytest.raises(UserError) as caught:
+        of_weights(tmp_path / "weights.pt", "mace", toml_of(tmp_path, text))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,11 @@ from gmd26_md.calculators._schnetpack import import_schnetpack, schnetpack_impor
 from gmd26_md.calculators.checkpoint import save_checkpoint
 from gmd26_md.calculators.model_file import open_model_file
 from gmd26_md.calculators.side_effects import contained
+from gmd26_md.calculators.vendors.agreement import complaint
+from gmd26_md.calculators.vendors.agreement import test_batch as batch_for_a_test
 from gmd26_md.calculators.vendors.convert import converted
+from gmd26_md.calculators.vendors.schnetpack_model import vendor_answer
+from gmd26_md.calculators.vendors.weights import of_weights
 from gmd26_md.errors import UserError
 
 ALONE = {1: -250.0, 6: -1130.0, 8: -2370.0}  # kcal/mol
@@ -200,3 +204,17 @@ def test_a_scaled_energy_is_refused(tmp_path):
     torch.save(model, tmp_path / "best_model")
     with pytest.raises(UserError, match="ends with ScaleProperty on its energy"):
         open_model_file(tmp_path / "best_model", trust_pickle=True, arguments=KCAL)
+
+
+@pytest.mark.parametrize(("kind", "more"), [("SchNet", "n_filters = 8"), ("PaiNN", 'radial_basis = "gaussian"')])
+def test_weights_as_schnetpack_saves_them_become_a_checkpoint(tmp_path, kind, more):
+    """Its embedding has a row for every element up to 100."""
+    model = network(kind, offsets=False).eval()
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    hyperparameters = f"cutoff = 4.0\nn_atom_basis = 8\nn_interactions = 2\nn_rbf = 6\n{more}"
+    (tmp_path / "hyper.toml").write_text(f'elements = ["H", "C", "O"]\n[hyperparameters]\n{hyperparameters}')
+    checkpoint = of_weights(tmp_path / "weights.pt", kind.lower(), tmp_path / "hyper.toml")
+    assert checkpoint.state_dict["representation.embedding.weight"].shape == (9, 8)
+    batch = batch_for_a_test(checkpoint.elements, 4.0)
+    wanted = vendor_answer(model.double(), "energy", 1.0, batch)
+    assert complaint(checkpoint.potential, wanted, batch, 1e-9) == ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,30 @@ _ENTRIES = ("elements", "element_energies", "energy_scale", "hyperparameters", "
 _INSIDE = ("state_dict", "model_state_dict", "model")  # where trainers put the weights
 _UNSCALED = (("scale", 1.0), ("shift", 0.0))
 _BEFORE = ("model.", "module.", "network.")  # what trainers put before their names
+_UNSEEN = "avg_num_neighbors"  # of mace and nequip: it divides sums of neighbours, and no state dict has it
+_EMBEDDING = "representation.embedding.weight"  # of schnetpack: a row for every atomic number up to its max_z, 100
+
+
+@dataclass(frozen=True)
+class _Offsets:
+    """What a mace state dict holds beside the network.
+
+    Attributes
+    ----------
+    elements
+        Atomic numbers, in the file's order; none where it does not say them.
+    alone
+        Energies of isolated atoms, eV, in the same order; none where it has none.
+    shift
+        eV, added for each atom.
+    scale
+        eV for one unit of the network's output.
+    """
+
+    elements: tuple[int, ...] = ()
+    alone: tuple[float, ...] = ()
+    shift: float = 0.0
+    scale: float = 1.0
 
 
 def of_weights(path: Path, family: str, toml: Path, *, level_of_theory: str = "", task: str = "") -> Checkpoint:
@@ -34,7 +59,8 @@ def of_weights(path: Path, family: str, toml: Path, *, level_of_theory: str = ""
         What torch.save made of a state dict, ours or the vendor's of this family, or of a dictionary that holds one.
     toml
         `elements` (symbols), `element_energies` (eV by symbol, 0 where left out), `energy_scale` (eV for one unit of
-        the network's output, by default 1), `[hyperparameters]`, and `level_of_theory` and `task` if known.
+        the network's output, by default 1), `[hyperparameters]`, and `level_of_theory` and `task` if known. Of a mace
+        state dict the shift is added to `element_energies`, which must be left out where the file has its own.
 
     Raises
     ------
@@ -45,21 +71,21 @@ def of_weights(path: Path, family: str, toml: Path, *, level_of_theory: str = ""
     given = dict(card.get("hyperparameters", {}))
     hyperparameters = {**families.default_hyperparameters(family), **given}
     elements = _elements(card, toml)
-    weights, energies, scale = _weights(path)
+    if _UNSEEN in hyperparameters and _UNSEEN not in given:
+        raise UserError(f"{toml} lacks {_UNSEEN}, which weights do not tell; give the one it was trained with.")
+    weights = _weights(path)
+    offsets = _taken_offsets(weights, path) if family == "mace" else _Offsets()
+    energies = _element_energies(card, elements, offsets, path, toml)
     network = families.build_network(family, hyperparameters, elements)
     constants = {name.removeprefix("vendor."): tensor for name, tensor in network.named_buffers()}
     found = _renamed(weights, set(network.state_dict()), constants, path, family)
+    if family in ("schnet", "painn") and _EMBEDDING in found:
+        found[_EMBEDDING] = found[_EMBEDDING][: elements[-1] + 1].clone()
     _check_constants(weights, constants, path, toml)
-    stated = {z: float(card.get("element_energies", {}).get(symbol, 0.0)) for z, symbol in _symbols(card)}
-    if energies:
-        if tuple(energies) != elements:
-            raise UserError(
-                f"{path} is of the elements {list(energies)}, in this order; {toml} names {list(elements)}."
-            )
-        stated = {z: stated[z] + energies[z] for z in elements}
     checkpoint = Checkpoint(
         family=family, hyperparameters=hyperparameters, elements=elements, cutoff=float(hyperparameters["cutoff"]),
-        element_energies=stated, element_energies_from="given", energy_scale=scale * float(card.get("energy_scale", 1)),
+        element_energies=energies, element_energies_from="given",
+        energy_scale=offsets.scale * float(card.get("energy_scale", 1)),
         level_of_theory=level_of_theory or str(card.get("level_of_theory", "")), task=task or str(card.get("task", "")),
         recipe={}, forces_are_gradient=bool(getattr(network, "forces_are_gradient", True)),
         training={"weights_from": path.name}, state_dict=found,
@@ -100,8 +126,8 @@ def _elements(card: Mapping[str, Any], toml: Path) -> tuple[int, ...]:
     return tuple(sorted(atomic_numbers[s] for s in symbols))
 
 
-def _weights(path: Path) -> tuple[dict[str, Tensor], dict[int, float], float]:
-    """Return weights by their bare names, and of a mace state dict its energies of elements, eV, and its scale."""
+def _weights(path: Path) -> dict[str, Tensor]:
+    """Return weights by their bare names."""
     content = checkpoint_file.bytes_of(path)
     sound = checkpoint_file.checked_archive(path, content)  # refuses everything but plain tensors
     try:
@@ -117,20 +143,34 @@ def _weights(path: Path) -> tuple[dict[str, Tensor], dict[int, float], float]:
     for before in _BEFORE:
         if all(name.startswith(before) for name in weights):
             weights = {name.removeprefix(before): tensor for name, tensor in weights.items()}
-    return weights, *_mace_energies(weights, path)
+    return weights
 
 
-def _mace_energies(weights: dict[str, Tensor], path: Path) -> tuple[dict[int, float], float]:
-    """Take a mace model's energies of isolated atoms, shift among them, and its scale out of its weights."""
+def _taken_offsets(weights: dict[str, Tensor], path: Path) -> _Offsets:
+    """Take what a mace state dict holds beside the network out of its weights."""
     energies = weights.pop("atomic_energies_fn.atomic_energies", None)
+    numbers = weights.pop("atomic_numbers", torch.zeros(0))
     scale, shift = (weights.pop(f"scale_shift.{name}", torch.tensor(value)) for name, value in _UNSCALED)
-    if energies is None:
-        return {}, 1.0
-    numbers = weights.pop("atomic_numbers", torch.zeros(0)).tolist()
-    if scale.numel() > 1 or shift.numel() > 1 or energies.numel() != len(numbers):
+    alone = () if energies is None else tuple(energies.double().flatten().tolist())
+    if scale.numel() > 1 or shift.numel() > 1 or (alone and len(alone) != numbers.numel()):
         raise UserError(f"{path} has several heads, or no atomic_numbers; take one with mace_select_head first.")
-    alone = energies.double().flatten().tolist()
-    return {int(z): e + float(shift) for z, e in zip(numbers, alone, strict=True)}, float(scale)
+    return _Offsets(tuple(int(z) for z in numbers.flatten()), alone, float(shift), float(scale))
+
+
+def _element_energies(
+    card: Mapping[str, Any], elements: tuple[int, ...], offsets: _Offsets, path: Path, toml: Path
+) -> dict[int, float]:
+    """Return the energy of each element, eV, from the one place that states them, the file's shift added."""
+    if offsets.elements and offsets.elements != elements:
+        raise UserError(
+            f"{path} is of the elements {list(offsets.elements)}, in this order; {toml} names {list(elements)}."
+        )
+    if any(offsets.alone):
+        if card.get("element_energies"):
+            raise UserError(f"{path} has energies of isolated atoms; leave element_energies out of {toml}.")
+        return {z: energy + offsets.shift for z, energy in zip(elements, offsets.alone, strict=True)}
+    stated = card.get("element_energies", {})
+    return {z: float(stated.get(symbol, 0.0)) + offsets.shift for z, symbol in _symbols(card)}
 
 
 def _renamed(
@@ -160,7 +200,7 @@ def _check_constants(weights: Mapping[str, Tensor], constants: Mapping[str, Tens
     """
     for name, tensor in weights.items():
         built = constants.get(name)
-        if built is None or not built.is_floating_point() or tensor.shape != built.shape:
+        if built is None or tensor.shape != built.shape:
             continue  # another shape is complained of where weights are loaded
         off = (tensor.double() - built.double()).abs() > 1e-5 * built.double().abs() + 1e-6
         if bool(off.any()):
