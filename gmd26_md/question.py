@@ -52,6 +52,7 @@ class Question:
         """Return what makes this question that one, for the run folder."""
         source: dict[str, Any] = {"model_source": dict(self.subject.source)} if self.subject.source else {}
         source |= {"task_sha256": self.task_sha256} if self.task_sha256 else {}
+        source |= _reference_source(settings)
         return source | {
             "protocol": protocol,
             "model": self.subject.name,
@@ -156,6 +157,21 @@ def structure_of(case: Case) -> str:
     """Return the hash of the geometry that a case starts from."""
     positions = case.structure.positions if case.minimum is None else case.minimum.positions[0]
     return structure_sha256(case.numbers, np.asarray(positions))
+
+
+def _reference_source(settings: dict[str, Any]) -> dict[str, str]:
+    """Return the hash of the reference that settings name, where its name alone does not say which it is."""
+    from gmd26_md.reference.identity import reference_identity
+
+    name = _reference_in(settings)
+    identity = reference_identity(name) if name else ""
+    return {} if identity == name else {"reference_sha256": identity}
+
+
+def _reference_in(settings: dict[str, Any]) -> str:
+    """Return the reference that settings name, be it in a part of them; empty where none does."""
+    parts = [_reference_in(value) for value in settings.values() if isinstance(value, dict)]
+    return next(filter(None, [str(settings.get("reference") or ""), *parts]), "")
 
 
 def _frames_digest(case: Case) -> str | None:

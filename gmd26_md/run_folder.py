@@ -203,6 +203,8 @@ def _difference(key: str, was: Any, now: Any) -> str:
         return f"other reference frames of {name}"
     if kind == "model_sha256":
         return "another checkpoint of this name"
+    if kind == "reference_sha256":
+        return "another reference of this name" if was and now else "a reference whose file or code is not noted there"
     return f"{key.removeprefix('settings.')} = {was}, asked is {now}"
 
 

@@ -38,6 +38,7 @@ def test_the_same_question_opens_the_same_folder_again(tmp_path):
         (changed(molecules={"ethane": "01"}, frames={"ethane": None}), "other molecules: propane is gone"),
         (changed(molecules={"ethane": "01", "propane": "03"}), "other molecules: propane differs"),
         (changed(frames={"ethane": "ee", "propane": "ff"}), "other reference frames of ethane"),
+        (changed(reference_sha256="cc"), "a reference whose file or code is not noted there"),
         (changed(protocol="relaxation"), "protocol = stability, asked is relaxation"),
     ],
 )
@@ -49,6 +50,12 @@ def test_another_question_is_refused_by_what_differs(tmp_path, asked, words):
     assert words in str(refusal.value)
     assert "--out another folder" in str(refusal.value)
     assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_another_reference_of_the_same_name_is_told(tmp_path):
+    open_run_folder(tmp_path / "run", changed(reference_sha256="cc"))
+    with pytest.raises(UserError, match="was made with another reference of this name"):
+        open_run_folder(tmp_path / "run", changed(reference_sha256="dd"))
 
 
 def test_how_it_was_named_is_no_part_of_the_question_and_the_latest_is_kept(tmp_path):

@@ -21,7 +21,7 @@ from gmd26_md import strict_json
 from gmd26_md.dynamics.engine import Checks, Segment, System, integrate
 from gmd26_md.dynamics.forces import AseForces
 from gmd26_md.dynamics.sampled import Sampled
-from gmd26_md.files import sha256_of
+from gmd26_md.reference.identity import reference_identity
 from gmd26_md.reference.pool import one_thread_workers
 
 _FORMAT = 1  # part of every name: another meaning of a run is another number
@@ -58,10 +58,9 @@ class Order:
     @property
     def content(self) -> dict[str, Any]:
         """What the run depends on. Positions count to 1e-4 Å."""
-        path = Path(self.reference)
         return {
             "format": _FORMAT,
-            "reference": sha256_of(path) if path.is_file() else self.reference,
+            "reference": reference_identity(self.reference),
             "numbers": self.numbers.tolist(),
             "positions": (np.round(self.positions, 4) + 0.0).tolist(),
             "segments": [asdict(segment) for segment in self.segments],

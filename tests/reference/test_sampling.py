@@ -44,6 +44,7 @@ def test_the_name_tells_apart_all_that_a_run_depends_on(order, tmp_path):
     moved = order.positions + np.array([[0, 0, 0], [0.001, 0, 0]])
     longer = (*order.segments[:1], replace(order.segments[1], n_steps=50))
     (tmp_path / "a.pt").write_text("a")
+    (tmp_path / "emt.py").write_text("from ase.calculators.emt import EMT as make\n")
     others = [
         replace(order, seed=8),
         replace(order, temperature_K=301.0),
@@ -51,11 +52,13 @@ def test_the_name_tells_apart_all_that_a_run_depends_on(order, tmp_path):
         replace(order, numbers=np.array([7, 8])),
         replace(order, segments=longer),
         replace(order, reference="gfn2-xtb"),
+        replace(order, reference=f"{tmp_path}/emt.py:make"),
         replace(order, reference=str(tmp_path / "a.pt")),
     ]
     names = {order.name, *(other.name for other in others)}
-    (tmp_path / "a.pt").write_text("b")  # a file counts by its content
-    assert len(names | {others[-1].name}) == 1 + len(others) + 1
+    (tmp_path / "a.pt").write_text("b")  # a file counts by its content, and a function by its file's
+    (tmp_path / "emt.py").write_text("from ase.calculators.emt import EMT\nmake = EMT\n")
+    assert len(names | {other.name for other in others[-2:]}) == 1 + len(others) + 2
     assert replace(order, positions=order.positions + 1e-6).name == order.name
 
 
