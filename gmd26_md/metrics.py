@@ -150,7 +150,7 @@ METRICS: dict[str, Metric] = {
         "neither",
         failed_at_ps="time of the first failure of any kind",
         nonfinite_at_ps="first frame with a value that is not finite",
-        too_hot_at_ps="first frame above the temperature limit",
+        too_hot_at_ps="first frame above the temperature limit, or the hottest step if that is earlier",
         bond_broken_at_ps="first bond more than 0.5 Å from its reference length (Fu et al. 2023)",
         bond_broken_by_radii_at_ps="first bond longer than 1.5 times the sum of covalent radii",
         clash_at_ps="first pair closer than 0.7 times the sum of covalent radii",

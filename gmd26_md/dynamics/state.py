@@ -41,6 +41,8 @@ class Observed:
         Sum over the steps, and largest, of the kinetic energy.
     total_first_eV, total_min_eV, total_max_eV
         Kinetic plus potential energy after the first step, and its range.
+    kinetic_max_step
+        After which step it was largest, the first being 1; 0 where that was not kept, as in older snapshots.
     """
 
     n_steps: int
@@ -49,12 +51,15 @@ class Observed:
     total_first_eV: float
     total_min_eV: float
     total_max_eV: float
+    kinetic_max_step: int = 0
 
     def with_steps(self, kinetic: np.ndarray, total: np.ndarray) -> Observed:
         """Return what was seen after more steps, both (n_steps,), eV."""
         if len(kinetic) == 0:
             return self
         seen = self.n_steps > 0
+        hottest = int(np.argmax(kinetic))
+        hotter = not kinetic[hottest] <= self.kinetic_max_eV
         return Observed(
             self.n_steps + len(kinetic),
             self.kinetic_sum_eV + float(kinetic.sum()),
@@ -62,6 +67,7 @@ class Observed:
             self.total_first_eV if seen else float(total[0]),
             float(np.minimum(self.total_min_eV, total.min()) if seen else total.min()),
             float(np.maximum(self.total_max_eV, total.max()) if seen else total.max()),
+            self.n_steps + hottest + 1 if hotter else self.kinetic_max_step,
         )
 
 

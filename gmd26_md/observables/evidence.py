@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ase.units import kB
 from numpy.typing import NDArray
 
 from gmd26_md.observables.bonds import BondGraph
@@ -40,6 +41,27 @@ class Labels:
     forces: Floats
 
 
+@dataclass(frozen=True)
+class EveryStep:
+    """What was seen at every step of a part of a run, frames or not.
+
+    Attributes
+    ----------
+    proper
+        Whether it is the run proper, and not the thermalisation before it.
+    kinetic_max_eV, hottest_at_ps
+        Largest kinetic energy, and when it was reached.
+    total_min_eV, total_max_eV
+        Range of kinetic plus potential energy.
+    """
+
+    proper: bool
+    kinetic_max_eV: float
+    hottest_at_ps: float
+    total_min_eV: float
+    total_max_eV: float
+
+
 def examine(
     trajectory: Trajectory,
     graph: BondGraph,
@@ -54,6 +76,7 @@ def examine(
     constant_energy: bool = True,
     exploded_at_ps: float | None = None,
     sightings: Sequence[Sighting] = (),
+    every_step: Sequence[EveryStep] = (),
     thresholds: Thresholds | None = None,
 ) -> tuple[Evidence, Metrics]:
     """Return the evidence and the metrics of one run, that ends at constant energy.
@@ -86,6 +109,8 @@ def examine(
         When the integrator itself met a number that is not finite, or too much heat, which may fall between frames.
     sightings
         Bonds and clashes that were seen between frames.
+    every_step
+        Energies seen between frames, by part; none where only frames are known.
     """
     limits = thresholds or Thresholds()
     reached = float(np.ptp(trajectory.time_fs)) / 1000.0 if reached_ps is None else reached_ps
@@ -94,12 +119,15 @@ def examine(
     topology = with_sightings(topology, graph, sightings, limits.topology)
     free = internal_degrees_of_freedom(trajectory) if constant_energy else 3 * trajectory.n_atoms
     dof = free if n_dof is None else n_dof
-    heat = _temperature(trajectory, dof, constant_energy_from, limits.temperature_limit_K(target_temperature_K, dof))
+    hottest = limits.temperature_limit_K(target_temperature_K, dof)
+    heat = _temperature(trajectory, dof, constant_energy_from, hottest)
+    heat = _with_hottest_steps(heat, every_step, dof, 3 * trajectory.n_atoms, hottest)
     if exploded_at_ps is not None and broken_numbers is None and heat["too_hot_at_ps"] is not None:
         heat["too_hot_at_ps"] = min(heat["too_hot_at_ps"], exploded_at_ps)
     elif exploded_at_ps is not None:
         broken_numbers = _between_frames(broken_numbers, exploded_at_ps)
-    energy = _conservation(trajectory, constant_energy_from if constant_energy else trajectory.n_frames)
+    conserved_from = constant_energy_from if constant_energy else trajectory.n_frames
+    energy = _with_energy_of_steps(_conservation(trajectory, conserved_from), trajectory, conserved_from, every_step)
     truth = _truth(trajectory, labels)
     if not constant_energy:
         truth |= dict.fromkeys(true_energy(np.zeros(1), np.zeros(1), np.zeros(1), 1))
@@ -182,12 +210,42 @@ def _temperature(trajectory: Trajectory, n_dof: int, first: int, limit: float) -
         }
 
 
+def _with_hottest_steps(
+    heat: Metrics, every_step: Sequence[EveryStep], n_dof: int, n_dof_before: int, limit: float
+) -> Metrics:
+    """Return what `_temperature` does with the hottest step of each part, which may lie between frames."""
+    highest, too_hot_at = heat["temperature_max_K"], heat["too_hot_at_ps"]
+    if highest is None:
+        return heat
+    for part in every_step:
+        temperature = 2.0 * part.kinetic_max_eV / ((n_dof if part.proper else n_dof_before) * kB)
+        highest = float(np.maximum(highest, temperature))
+        if not temperature <= limit:
+            too_hot_at = part.hottest_at_ps if too_hot_at is None else min(too_hot_at, part.hottest_at_ps)
+    return {**heat, "temperature_max_K": highest, "too_hot_at_ps": too_hot_at}
+
+
 def _conservation(trajectory: Trajectory, first: int) -> Metrics:
     """Return how well the run kept its energy from a frame on; None where there are no velocities or no such frame."""
     if trajectory.velocities is None or first >= trajectory.n_frames:
         return dict.fromkeys(conservation(np.zeros(1), np.zeros(1), np.zeros(1), 1))
     part = trajectory.part(slice(first, None))
     return conservation(part.energies, kinetic_energy(part), part.time_fs, part.n_atoms)
+
+
+def _with_energy_of_steps(
+    energy: Metrics, trajectory: Trajectory, first: int, every_step: Sequence[EveryStep]
+) -> Metrics:
+    """Return what `_conservation` does with the largest change since the start at any step, and not only in frames."""
+    largest = energy["energy_change_max_meV_per_atom"]
+    if largest is None:
+        return energy
+    start = trajectory.energies[first] + kinetic_energy(trajectory)[first]
+    for part in every_step:
+        if part.proper:
+            change = np.abs(np.array([part.total_min_eV, part.total_max_eV]) - start).max()
+            largest = float(np.maximum(largest, change * 1000.0 / trajectory.n_atoms))
+    return {**energy, "energy_change_max_meV_per_atom": largest}
 
 
 def _truth(trajectory: Trajectory, labels: Labels | None) -> Metrics:

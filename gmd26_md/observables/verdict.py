@@ -100,7 +100,7 @@ class Evidence:
     n_dof
         Degrees of freedom of the temperature at constant energy.
     too_hot_at_ps
-        When the temperature first passed its limit, None where it did not.
+        When the temperature first passed its limit in a frame, or was highest between frames; None where it did not.
     topology
         What happened to the bonds.
     energy_drift_meV_per_atom_per_ps, energy_rms_meV_per_atom, energy_change_max_meV_per_atom

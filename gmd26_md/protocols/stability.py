@@ -26,8 +26,8 @@ from gmd26_md.seeds import seed_of
 from gmd26_md.trajectory import Trajectory
 
 __all__ = [
-    "PRESETS", "THERMALISE", "Order", "Settings", "asked_ps", "before_error", "frames_to_label", "joined", "preset", "proper",
-    "run", "segments",
+    "PRESETS", "THERMALISE", "Order", "Settings", "asked_ps", "before_error", "frames_to_label", "joined", "preset",
+    "proper", "run", "segments",
 ]  # fmt: skip
 
 THERMALISE = "thermalise"

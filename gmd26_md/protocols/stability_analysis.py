@@ -11,14 +11,15 @@ from gmd26_md.dynamics.engine import Run
 from gmd26_md.observables.bonds import BondGraph, bond_graph
 from gmd26_md.observables.drift import change_meV_per_atom
 from gmd26_md.observables.errors import force_mae_by_atom
+from gmd26_md.observables.evidence import EveryStep, examine
 from gmd26_md.observables.evidence import Labels as LabelledFrames
-from gmd26_md.observables.evidence import examine
 from gmd26_md.observables.fragments import bonds_to_groups
 from gmd26_md.observables.verdict import Evidence, Thresholds, Verdict, judge
 from gmd26_md.observables.watched import Sighting
 from gmd26_md.observables.where import Where, first_place, last_frames
 from gmd26_md.protocols.relaxation import reference_minimum
-from gmd26_md.protocols.stability import THERMALISE, Order, asked_ps, before_error, frames_to_label, joined
+from gmd26_md.protocols.stability import THERMALISE, Order, asked_ps, before_error, frames_to_label, joined, segments
+from gmd26_md.protocols.stability_settings import Settings
 from gmd26_md.reference.labels import Labels
 from gmd26_md.trajectory import Trajectory, kinetic_energy
 
@@ -114,6 +115,7 @@ def _examined(order: Order, run: Run, labels: Labels | None, thresholds: Thresho
         constant_energy=settings.ensemble == "nve",
         exploded_at_ps=_at_ps(run) if run.stopped == "exploded" else None,
         sightings=[Sighting(n.name, n.at_fs / 1000, n.atoms, n.distance_A) for n in run.noticed.values()],
+        every_step=_every_step(run, settings),
         thresholds=thresholds,
     )
     verdict = judge(evidence, thresholds)
@@ -128,6 +130,19 @@ def _examined(order: Order, run: Run, labels: Labels | None, thresholds: Thresho
         None if labelled is None else _training_frames(whole, labelled),
         None if where is None else last_frames(whole, where.at_ps),
     )
+
+
+def _every_step(run: Run, settings: Settings) -> list[EveryStep]:
+    """Return what the engine saw at every step of each part of a run; nothing of what it did not look at."""
+    parts, begun_fs = [], 0.0
+    for segment in segments(settings):
+        seen = run.observed.get(segment.name)
+        if seen is not None and seen.n_steps > 0:
+            at_fs = begun_fs + (seen.kinetic_max_step or seen.n_steps) * segment.timestep_fs
+            proper = segment.name != THERMALISE
+            parts.append(EveryStep(proper, seen.kinetic_max_eV, at_fs / 1000, seen.total_min_eV, seen.total_max_eV))
+        begun_fs += segment.n_steps * segment.timestep_fs
+    return parts
 
 
 def _reference_failed(labels: Labels) -> Verdict:

@@ -129,6 +129,7 @@ def test_what_is_seen_at_every_step_agrees_with_frames_of_every_step(springs, te
     assert seen.n_steps == 60
     assert seen.kinetic_sum_eV == pytest.approx(kinetic.sum(), rel=1e-12)
     assert seen.kinetic_max_eV == pytest.approx(kinetic.max(), rel=1e-12)
+    assert seen.kinetic_max_step == 1 + int(np.argmax(kinetic)) > 20  # it is not of the first look
     assert (seen.total_min_eV, seen.total_max_eV) == pytest.approx((total.min(), total.max()), abs=1e-9)
     assert seen.total_max_eV > seen.total_min_eV
 

@@ -1,13 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import molecule
 from ase.units import kB
 
 from gmd26_md.observables.bonds import bond_graph
-from gmd26_md.observables.evidence import Labels, examine, first_nonfinite, internal_degrees_of_freedom
+from gmd26_md.observables.evidence import EveryStep, Labels, examine, first_nonfinite, internal_degrees_of_freedom
 from gmd26_md.observables.verdict import judge
 from gmd26_md.records import unit_of
-from gmd26_md.trajectory import Trajectory
+from gmd26_md.trajectory import Trajectory, kinetic_energy
 
 N_FRAMES = 100
 EVERY_TENTH = np.arange(0, N_FRAMES, 10)
@@ -109,6 +111,31 @@ def test_a_hot_frame_explodes_with_its_time():
     verdict, metrics = verdict_of(run)
     assert (verdict.name, verdict.decided_by) == ("exploded", "temperature_max_K")
     assert verdict.at_ps == metrics["too_hot_at_ps"] == 0.4
+
+
+def test_what_is_seen_between_frames_counts_as_in_them():
+    run = good_run()
+    kinetic = float(kinetic_energy(run).max())
+    total = run.energies[0] + kinetic
+    calm = EveryStep(True, kinetic, 0.5, total, total)
+    (verdict, metrics), (same, as_before) = verdict_of(run), verdict_of(run, every_step=[calm])
+    assert verdict == same
+    assert metrics == pytest.approx(as_before, nan_ok=True)
+
+    jump = replace(calm, total_min_eV=total - 0.3)
+    verdict, metrics = verdict_of(run, every_step=[calm, jump])
+    assert (verdict.name, verdict.decided_by) == ("drifting", "energy_change_max")
+    assert metrics["energy_change_max_meV_per_atom"] == pytest.approx(300.0 / run.n_atoms)
+    # a thermostat, before the run or throughout, may change the energy
+    assert verdict_of(run, every_step=[replace(jump, proper=False)])[0].name == "faithful"
+    assert verdict_of(run, every_step=[jump], constant_energy=False)[0].name == "faithful"
+
+    for proper, n_dof in ((True, 21), (False, 27)):
+        hot = EveryStep(proper, 0.5 * n_dof * kB * 1600.0, 0.4375, total, total)
+        verdict, metrics = verdict_of(run, every_step=[hot])
+        assert (verdict.name, verdict.at_ps) == ("exploded", 0.4375)
+        assert metrics["temperature_max_K"] == pytest.approx(1600.0)
+        assert metrics["failed_at_ps"] == metrics["too_hot_at_ps"] == 0.4375
 
 
 def test_an_energy_that_climbs_is_drifting():

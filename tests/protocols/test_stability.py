@@ -1,5 +1,7 @@
 """The verdict of a run: made by the engine on springs, or by hand where it must go wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -187,6 +189,25 @@ def test_energy_that_is_not_conserved_is_drifting(water):
     run = made_by_hand(water, 100, 0)
     run.frames["nve"].energies[:] += np.linspace(0.0, 0.3, 100)  # 100 meV/atom
     assert analyse(water, run, perfect(run, settings), settings, LIMITS).verdict.name == "drifting"
+
+
+def test_heat_and_jumps_between_frames_are_seen_at_their_time(water, real_run, label_with_springs):
+    labels = labels_of(real_run, label_with_springs)
+    seen = real_run.observed["nve"]
+    hot = replace(seen, kinetic_max_eV=seen.kinetic_max_eV + 1.0, kinetic_max_step=101)
+    run = replace(real_run, observed=real_run.observed | {"nve": hot})
+    judged = analyse(water, run, labels, SHORT, LIMITS)
+    assert judged.verdict.decided_by == "temperature_max_K"
+    assert judged.evidence["where"]["at_ps"] == judged.metrics["failed_at_ps"] == pytest.approx(0.1505)
+    jump = replace(seen, total_max_eV=seen.total_max_eV + 0.2)
+    run = replace(real_run, observed=real_run.observed | {"nve": jump})
+    assert analyse(water, run, labels, SHORT, LIMITS).verdict.decided_by == "energy_change_max"
+    # runs of which it was not kept are judged by their frames
+    unseen = replace(real_run, observed={})
+    assert analyse(water, unseen, labels, SHORT, LIMITS).verdict.name == "faithful"
+    old = replace(hot, kinetic_max_step=0)
+    judged = analyse(water, replace(real_run, observed={"nve": old}), labels, SHORT, LIMITS)
+    assert judged.metrics["too_hot_at_ps"] == pytest.approx(0.3)
 
 
 def test_energy_need_not_be_conserved_in_the_thermalisation(water):
