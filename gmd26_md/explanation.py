@@ -47,11 +47,17 @@ def explained(checkpoint: Checkpoint, atoms: Atoms) -> dict[str, Any]:
     import torch
 
     from gmd26_md.calculators.batch import Layout
-    from gmd26_md.calculators.molecule_checks import check_molecule
+    from gmd26_md.calculators.molecule_checks import (
+        check_molecule,
+        check_neutral_closed_shell,
+        spin_multiplicity,
+        total_charge,
+    )
     from gmd26_md.models.deepset_moe import DeepSetMoE
     from gmd26_md.models.deepset_shares import with_shares
 
     check_molecule(atoms, checkpoint.elements, FAMILY)
+    check_neutral_closed_shell(atoms, total_charge(atoms, None), spin_multiplicity(atoms, None), FAMILY)
     potential = checkpoint.potential("cpu", "float64")
     batch = Layout.of([atoms.numbers]).batch(torch.as_tensor(atoms.positions), potential.cutoff)
     network = cast(DeepSetMoE, potential.network)

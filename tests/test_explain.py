@@ -186,6 +186,14 @@ def test_other_families_and_elements_are_refused():
         explained(checkpoint_of(), molecule("NH3"))
 
 
+@pytest.mark.parametrize(("stated", "words"), [({"charge": 1}, r"charge \+1"), ({"spin": 3}, "multiplicity 3")])
+def test_an_ion_or_a_radical_is_not_explained_as_the_neutral_molecule(stated, words):
+    atoms = acid()
+    atoms.info |= stated
+    with pytest.raises(UserError, match=f"{words}; deepset-moe knows neutral closed-shell molecules only"):
+        explained(checkpoint_of(), atoms)
+
+
 def test_the_use_of_experts_over_a_data_set_is_the_mean_of_its_structures():
     checkpoint, first = checkpoint_of(), acid()
     second = first.copy()
