@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, CalculationFailed
+from ase.calculators.calculator import BaseCalculator, CalculationFailed, PropertyNotImplementedError
 from ase.data import atomic_numbers
 
 from gmd26_md import strict_json
@@ -87,6 +87,8 @@ class Source:
 class FunctionEngine:
     """Energy and forces of one molecule from any ASE calculator. It is made once and asked for all molecules in turn.
 
+    The energy is the calculator's `free_energy` where it has one, which in ASE is what the forces are of.
+
     Parameters
     ----------
     model
@@ -102,13 +104,17 @@ class FunctionEngine:
         Those in the calculator's `elements` (numbers or symbols) or its mace-like `z_table`; else all.
     takes_charge
         Whether the calculator says so in an attribute of this name; then it gets `info["charge"]` and `info["spin"]`
-        (2 S + 1). Others get 0 and 1, and a molecule that states anything else is refused.
+        (2 S + 1); where no spin is stated, that of one unpaired electron or none. Others get 0 and 1, and a molecule
+        that states anything else is refused.
 
     Raises
     ------
     UserError
-        If there is no such file, module or function, it raises, or what it returns is no calculator of forces.
+        If there is no such file, module or function, it raises, or what it returns is no calculator of forces; in a
+        copy or pickle also if code or files are no longer those that it was made of.
     """
+
+    source: Source
 
     def __init__(self, model: str, arguments: Mapping[str, Any], device: str, dtype: str) -> None:
         self._model, self._arguments = model, dict(arguments)
@@ -124,14 +130,15 @@ class FunctionEngine:
     ) -> tuple[float, np.ndarray]:
         """See `ase_face.Engine`."""
         calculator = self._calculator if self._calculator is not None else self._build()
-        state = (charge, multiplicity or 1)
+        lowest = 1 + (int(numbers.sum()) - charge) % 2 if self.takes_charge else 1
+        state = (charge, multiplicity or lowest)
         if state != self._state and hasattr(calculator, "reset"):
             calculator.reset()  # ASE does not notice a new charge
         self._state = state
         atoms = Atoms(numbers=numbers, positions=positions, info={"charge": state[0], "spin": state[1]})
         try:
             with self._at_work():
-                energy = calculator.get_property("energy", atoms)
+                energy = _energy(calculator, atoms)
                 forces = calculator.get_property("forces", atoms)
             energy, forces = float(np.asarray(energy).item()), np.array(forces, dtype=np.float64)
         except Exception as error:  # anybody's code may raise anything
@@ -150,7 +157,10 @@ class FunctionEngine:
         self.label = _short(self._model)
         with contained(), redirect_stdout(sys.stderr):
             _as_mace_left_it()
-            found, self.source = _loaded(home, function, self._arguments)
+            found, source = _loaded(home, function, self._arguments)
+            if hasattr(self, "source") and self.source.sha256 != source.sha256:
+                raise UserError(f"{self.label} has changed since this calculator was made; load it again.")
+            self.source = source
             calculator = _called(found, self._given(found), self.label)
             self._default_dtype = torch.get_default_dtype()
         _check_calculator(calculator, self.label)
@@ -275,6 +285,14 @@ def _check_calculator(calculator: Any, label: str) -> None:
             f"{label} returns a calculator that does not implement {' and '.join(sorted(missing))}; "
             "both energy and forces are needed."
         )
+
+
+def _energy(calculator: BaseCalculator, atoms: Atoms) -> Any:
+    """Return the energy that the forces are of, eV: ASE's free energy, also where entropy of electrons is in it."""
+    if "free_energy" in calculator.implemented_properties:
+        with suppress(PropertyNotImplementedError):  # some promise it and do not give it
+            return calculator.get_property("free_energy", atoms)
+    return calculator.get_property("energy", atoms)
 
 
 def _elements_of(calculator: BaseCalculator) -> frozenset[int]:

@@ -94,6 +94,13 @@ def test_a_copy_and_a_pickle_make_it_anew(springs):
         assert twin.get_property("energy", WATER) == calculator.get_property("energy", WATER)
 
 
+def test_a_pickle_refuses_code_that_has_changed_since(springs):
+    pickled = pickle.dumps(load_calculator(f"{springs}:make", device="cpu"))
+    Path(springs).write_text(SPRINGS.replace("0.5 * STIFFNESS", "77.0 * STIFFNESS"))
+    with pytest.raises(UserError, match=r"^mine.py:make has changed since this calculator was made; load it again.$"):
+        pickle.loads(pickled).get_property("energy", WATER)
+
+
 def test_its_identity_is_its_code_and_its_arguments(springs, tmp_path, monkeypatch):
     (tmp_path / "weights.bin").write_bytes(b"one")
 
@@ -123,6 +130,45 @@ def test_a_charge_is_refused_unless_the_calculator_says_that_it_takes_one(spring
     ion.info["charge"] = 1
     with pytest.raises(UserError, match=r"charge \+1"):
         load_calculator(f"{springs}:make", device="cpu").get_property("energy", ion)
+
+
+CHARGED = """
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+
+class Charged(Calculator):
+    implemented_properties = ["energy", "free_energy", "forces"]
+    takes_charge = True
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"energy": 1.0, "forces": np.zeros((len(atoms), 3))}
+        if len(atoms) > 1: self.results["free_energy"] = 0.5
+        self.asked = atoms.info["charge"], atoms.info["spin"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("formula", "stated", "asked"),
+    [
+        ("CH3", {}, (0, 2)),  # a radical: nine electrons
+        ("H2O", {"charge": 1}, (1, 2)),
+        ("OH", {"charge": -1}, (-1, 1)),
+        ("O", {"multiplicity": 3}, (0, 3)),
+        ("H2O", {}, (0, 1)),
+    ],
+)
+def test_where_no_spin_is_stated_it_is_the_lowest_that_the_electrons_allow(tmp_path, formula, stated, asked):
+    (tmp_path / "charged.py").write_text(CHARGED)
+    calculator = load_calculator(f"{tmp_path / 'charged.py'}:Charged", device="cpu")
+    calculator.get_property("energy", Atoms(formula, positions=np.eye(4, 3)[: len(Atoms(formula))], info=stated))
+    assert calculator.engine._calculator.asked == asked
+
+
+def test_the_energy_is_the_one_that_the_forces_are_of(tmp_path):
+    (tmp_path / "charged.py").write_text(CHARGED)
+    calculator = load_calculator(f"{tmp_path / 'charged.py'}:Charged", device="cpu")
+    assert [calculator.get_property(name, WATER) for name in ("energy", "free_energy")] == [0.5, 0.5]
+    assert calculator.get_property("free_energy", Atoms("H")) == 1.0, "promised, and not given for this one"
 
 
 def test_what_it_raises_for_a_molecule_is_a_failed_calculation(springs):
