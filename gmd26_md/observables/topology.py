@@ -2,7 +2,7 @@
 
 Fails closed: an intact bond must show `value <= limit`, a pair apart must show `value >= limit`, so that NaN fails.
 `None` means that an event did not happen. A bond of hydrogen to N, O, F, S or Cl that gives its proton to another such
-atom of the molecule is a *transfer* and does not count as broken while the proton sits there.
+atom of the molecule is a *transfer* and does not count as broken while the proton sits there, or is on its way.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from gmd26_md.observables.bonds import (
 
 ELECTRONEGATIVE = (7, 8, 9, 16, 17)
 """Elements whose protons are acidic enough to hop: N, O, F, S, Cl."""
+FLIGHT_FS = 50.0
+"""From the first to the last frame in which no atom holds a proton that changes its owner. A jump takes 10 to 30 fs."""
 
 
 @dataclass(frozen=True)
@@ -246,13 +248,36 @@ def mobile_protons(graph: BondGraph) -> Ints:
 
 
 def _protons_away(scene: _Scene, mobile: Ints) -> Bools:
-    """Tell for each bond whether its proton sits on another atom that can hold it, (n_frames, n_bonds)."""
+    """Tell for each bond whether another atom that can hold its proton does, or is left or reached by it right then.
+
+    (n_frames, n_bonds).
+    """
     away = np.zeros((len(scene.time_fs), len(scene.graph.bonds)), dtype=bool)
     columns = scene.columns(mobile[:, 2:])
     held = scene.distances[:, columns] <= scene.limits.bonded_radii * scene.sums[columns]
     for row, bond in enumerate(mobile[:, 0].tolist()):
         away[:, bond] |= held[:, row]
+    for bond in np.unique(mobile[:, 0]).tolist():
+        column = int(scene.columns(scene.graph.bonds[[bond]])[0])
+        away[:, bond] |= _flying(scene, column, away[:, bond])
     return away
+
+
+def _flying(scene: _Scene, column: int, away: Bools) -> Bools:
+    """Tell in which frames the proton of a bond is between two atoms, (n_frames,).
+
+    No atom holds it then, for up to `FLIGHT_FS`, but in the frames before and after one does: another than its own
+    before, or after, or both. A proton that leaves its atom and comes back without having been taken is no such case.
+    """
+    length = scene.distances[:, column]
+    at_home = length <= scene.limits.bonded_radii * scene.sums[column]
+    flying = np.zeros(len(away), dtype=bool)
+    for start, stop in spans(~(at_home | away)).tolist():
+        between = start > 0 and stop < len(away) - 1 and bool(np.isfinite(length[start : stop + 1]).all())
+        short = scene.time_fs[stop] - scene.time_fs[start] <= FLIGHT_FS + 1e-6
+        if between and short and (away[start - 1] or away[stop + 1]):
+            flying[start : stop + 1] = True
+    return flying
 
 
 def _transfers(scene: _Scene, mobile: Ints) -> tuple[Event, ...]:

@@ -142,6 +142,38 @@ def test_a_proton_that_hops_between_two_oxygens_is_a_transfer_and_not_broken():
     assert examine_topology(alone, positions[:, keep], np.arange(len(path))).bond_broken is not None
 
 
+WIDE = BRIDGE + np.array([[0.0, 0.5, 0.0, 0.0, 0.0, 0.0], [0.0] * 6, [0.0] * 6]).T  # 3.0 Å: half-way neither has it
+
+
+def wide_run(proton_x, every_fs=10.0):
+    positions = np.repeat(WIDE[None], len(proton_x), axis=0)
+    positions[:, PROTON, 0] = proton_x
+    return bond_graph(BRIDGE_NUMBERS, WIDE), positions, every_fs * np.arange(len(proton_x))
+
+
+def test_a_proton_on_its_way_to_another_atom_is_not_a_broken_bond():
+    there = [*[0.95] * 5, 1.52, 1.54, *[2.05] * 20]
+    report = examine_topology(*wide_run(there))
+    assert report.bond_broken is None
+    assert report.bond_broken_by_radii is None
+    assert report.transfer.frame == 7
+    # and back again, before it lasts: nothing has happened
+    assert examine_topology(*wide_run([*there[:12], 1.5, 1.5, *[0.95] * 20])).intact
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        [*[0.95] * 5, *[1.52] * 2, *[0.95] * 20],  # nobody took it
+        [*[0.95] * 5, *[1.52] * 7, *[2.05] * 20],  # too long on its way
+        [*[0.95] * 5, *[1.52] * 2],  # never arrived
+        [*[0.95] * 5, np.nan, *[2.05] * 20],
+    ],
+)
+def test_a_proton_that_is_taken_by_nobody_in_time_is_broken(path):
+    assert examine_topology(*wide_run(path)).bond_broken.frame == 5
+
+
 def test_a_proton_that_visits_and_goes_home_is_no_event():
     path = np.concatenate([np.full(50, 0.95), np.full(50, 1.55), np.full(50, 0.95)])
     graph, positions = bridge_run(path)
