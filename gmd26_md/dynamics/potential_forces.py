@@ -111,6 +111,7 @@ class BoundPotential:
             self._shards.append(_Shard(slice(starts[shard.start], starts[shard.stop]), layout, large))
         index = np.repeat(np.arange(len(counts)), counts)
         self._system_idx = torch.as_tensor(index, device=provider.device)
+        self._first = torch.as_tensor(np.repeat(starts[:-1], counts), device=provider.device)  # atom of each system
 
     @cached_property
     def _constant(self) -> Tensor:
@@ -126,8 +127,7 @@ class BoundPotential:
 
         An exception in a shard, such as out of memory, is raised when all others have ended.
         """
-        at = positions.to(device=self._provider.model_device, dtype=self._provider.dtype)
-        answers = self._answers(at)
+        answers = self._answers(self._as_the_model_takes(positions))
         home = positions.device
         energies = torch.cat([energy for energy, _ in answers])
         total = energies.to(home).to(torch.float64) + self._constant
@@ -143,6 +143,16 @@ class BoundPotential:
     def joined(self, other: BoundPotential) -> BoundPotential:
         """See `BoundForces.joined`."""
         return BoundPotential(self._provider, [*self._numbers, *other._numbers])
+
+    def _as_the_model_takes(self, positions: Tensor) -> Tensor:
+        """Return positions on the model's device and in its precision; in float32 each system's from its first atom.
+
+        Far from the origin, positions of few digits would blur the distances. The first atom is no sum, so that it has
+        the same bits in any batch.
+        """
+        if self._provider.dtype != torch.float64:
+            positions = positions - positions.index_select(0, self._first)
+        return positions.to(device=self._provider.model_device, dtype=self._provider.dtype)
 
     def _answers(self, at: Tensor) -> list[tuple[Tensor, Tensor]]:
         if self._provider.model_device.type != "cpu":

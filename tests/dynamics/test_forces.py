@@ -129,6 +129,31 @@ def test_some_of_the_systems_and_more_of_them(provider, shaken):
     assert torch.equal(forces, f)
 
 
+def test_in_float32_it_does_not_count_where_a_molecule_lies(provider, shaken):
+    provider = PotentialForces(provider.potential.float())
+    energy, forces = ask(provider, shaken)
+    away = [a.copy() for a in shaken]
+    for i, atoms in enumerate(away):
+        atoms.positions += 1024.0 * (i + 1) * np.array([1.0, -1.0, 2.0])
+    e, f = ask(provider, away)
+    # positions in float64, some 1e-12 Å off so far away, now and then round to another float32
+    torch.testing.assert_close(e, energy, rtol=1e-9, atol=0)
+    torch.testing.assert_close(f, forces, rtol=0, atol=1e-5 * float(forces.abs().max()))
+    # and the molecules beside it move no bit of where it lies
+    bound = provider.bind([a.numbers for a in away])
+    alone = provider.bind([away[3].numbers])
+    at = bound._as_the_model_takes(flat(away))
+    start = sum(len(a) for a in away[:3])
+    own = alone._as_the_model_takes(flat([away[3]]))
+    assert torch.equal(at[start : start + len(own)], own)
+    assert float(at.abs().max()) < 10.0
+
+
+def test_in_float64_positions_are_as_they_come(provider, shaken):
+    bound = provider.bind([a.numbers for a in shaken])
+    assert torch.equal(bound._as_the_model_takes(flat(shaken)), flat(shaken))
+
+
 def test_a_trajectory_in_a_batch_is_the_one_alone_to_rounding(provider, shaken):
     systems = [System(str(i), a.numbers, a.positions, seed=i, temperature_K=50.0) for i, a in enumerate(shaken)]
     segments = [Segment("nvt", 30, 0.25, 10, friction_per_fs=0.02)]
