@@ -23,6 +23,7 @@ from gmd26_md.observables.bonds import (
     pair_distances,
     radii_sums,
 )
+from gmd26_md.observables.handedness import FLAT, centres, handedness
 
 ELECTRONEGATIVE = (7, 8, 9, 16, 17)
 """Elements whose protons are acidic enough to hop: N, O, F, S, Cl."""
@@ -46,8 +47,8 @@ class Limits:
     new_bond_radii
         A pair that was not bonded counts as bonded under this times the sum, 1.2, when it lasts.
     lasting_fs
-        How long a new bond or a transferred proton must last without a gap: 100 fs, ten stretches of a C-H bond, so
-        that a collision is not a reaction.
+        How long a new bond, a transferred proton or an inverted centre must last without a gap: 100 fs, ten stretches
+        of a C-H bond, so that a collision is not a reaction.
     bonded_radii
         Bonded, in the graph at the end and for a proton on its acceptor: `BOND_TOLERANCE`.
     """
@@ -66,7 +67,8 @@ class Event:
 
     `frame` is -1 for what was seen between frames.
 
-    `value` and `limit` are what decided, in Å: a distance, or for `bond_broken` a change of length.
+    `value` and `limit` are what decided, in Å: a distance, or for `bond_broken` a change of length. For `inversion`
+    the handedness of its one atom (`observables.handedness`), negative where it is not that of the start.
     """
 
     at_ps: float
@@ -81,7 +83,8 @@ class TopologyReport:
     """The first event of each kind, None where it did not happen, and how the graph ended.
 
     `transfers` are all lasting ones in order of time, atoms (donor, hydrogen, acceptor); `lost` and `gained` are
-    the bonds by which the graph of the last frame differs from the start's.
+    the bonds by which the graph of the last frame differs from the start's. `inversion` is of an atom with four bonds
+    that turned inside out: a stereocentre, or two neighbours that changed places; all bonds are then as they were.
     """
 
     nonfinite: Event | None
@@ -92,6 +95,7 @@ class TopologyReport:
     transfers: tuple[Event, ...]
     lost: tuple[tuple[int, int], ...]
     gained: tuple[tuple[int, int], ...]
+    inversion: Event | None = None
 
     @property
     def transfer(self) -> Event | None:
@@ -106,8 +110,8 @@ class TopologyReport:
     @property
     def intact(self) -> bool:
         """Whether nothing happened at all."""
-        events = (self.nonfinite, self.bond_broken, self.bond_broken_by_radii, self.clash, self.new_bond, self.transfer)
-        return all(event is None for event in events) and not self.graph_changed
+        happened = self.nonfinite is not None or any(at_ps is not None for at_ps in self.metrics().values())
+        return not happened and not self.graph_changed
 
     def metrics(self) -> dict[str, float | None]:
         """Return the times of the events under the names of `metrics.METRICS`; None: did not happen."""
@@ -117,6 +121,7 @@ class TopologyReport:
             "clash_at_ps": self.clash,
             "new_bond_at_ps": self.new_bond,
             "transfer_at_ps": self.transfer,
+            "inversion_at_ps": self.inversion,
         }
         return {key: None if event is None else event.at_ps for key, event in named.items()}
 
@@ -157,6 +162,7 @@ def examine_topology(
         transfers=_transfers(scene, mobile),
         lost=tuple(sorted(graph.pairs - end)),
         gained=tuple(sorted(end - graph.pairs)),
+        inversion=_inversion(scene, positions),
     )
 
 
@@ -317,6 +323,26 @@ def _new_bond(scene: _Scene, mobile: Ints) -> Event | None:
                 atoms = (int(scene.pairs[column, 0]), int(scene.pairs[column, 1]))
                 lasting.append(scene.event(start, atoms, scene.distances[start, column], limits[column]))
     return min(lasting, key=lambda event: event.at_ps, default=None)
+
+
+def _inversion(scene: _Scene, positions: Floats) -> Event | None:
+    """Return the first lasting inversion of an atom with four bonds, or one that the trajectory ends in.
+
+    The first frame says which way round is right. Only frames count in which all four bonds hold; NaN is no inversion,
+    as the other checks fail on it.
+    """
+    found = []
+    for centre in centres(scene.graph):
+        start = float(handedness(positions[:1], centre)[0])
+        if not abs(start) >= FLAT:
+            continue
+        values = handedness(positions, centre) * np.sign(start)
+        bonds = scene.columns(np.stack([np.full(4, centre[0]), centre[1:]], axis=1))
+        hold = (scene.distances[:, bonds] <= scene.limits.broken_radii * scene.sums[bonds]).all(axis=1)
+        for first, last in spans((values < 0.0) & hold).tolist():
+            if last == len(values) - 1 or scene.lasts(first, last):
+                found.append(scene.event(first, (int(centre[0]),), values[first : last + 1].min(), 0.0))
+    return min(found, key=lambda event: event.at_ps, default=None)
 
 
 def spans(flags: NDArray[np.bool_]) -> Ints:

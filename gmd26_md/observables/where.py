@@ -54,7 +54,7 @@ def first_place(
     """
     named: dict[str, Event | None] = {
         name: getattr(topology, name)
-        for name in ("bond_broken", "bond_broken_by_radii", "clash", "new_bond", "transfer")
+        for name in ("bond_broken", "bond_broken_by_radii", "clash", "new_bond", "transfer", "inversion")
     }
     found = [(event.at_ps, 0, name, event.atoms) for name, event in named.items() if event is not None]
     for name, at_ps in (("too_hot", too_hot_at_ps), ("nonfinite", nonfinite_at_ps)):

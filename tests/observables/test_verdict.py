@@ -60,6 +60,7 @@ def test_alive_conserved_and_true_is_faithful():
         (with_event(clash=EVENT), "broken", "clash"),
         (with_event(new_bond=EVENT), "reacted", "new_bond"),
         (with_event(transfers=(EVENT,)), "reacted", "transfer"),
+        (with_event(inversion=EVENT), "reacted", "inversion"),
         (with_event(lost=((0, 1),)), "reacted", "end_graph"),
         (replace(GOOD, energy_drift_meV_per_atom_per_ps=-5.1), "drifting", "energy_drift"),
         (replace(GOOD, energy_rms_meV_per_atom=5.1), "drifting", "energy_rms"),
