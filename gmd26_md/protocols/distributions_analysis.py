@@ -67,13 +67,11 @@ def _trouble_of(graph: BondGraph, sampled: Sampled) -> tuple[str, str, float | N
         if event is not None:
             return "broken", f"{name} of atoms {event.atoms}", event.at_ps
     if not report.intact:
-        event = report.transfer or report.new_bond
-        words = (
-            f"a new bond or proton transfer of atoms {event.atoms}"
-            if event
-            else "the covalent graph at the end differs"
-        )
-        return "reacted", words, event.at_ps if event else None
+        event = report.transfer or report.new_bond or report.inversion
+        if event is None:
+            return "reacted", "the covalent graph at the end differs", None
+        what = "an inversion of atom" if event is report.inversion else "a new bond or proton transfer of atoms"
+        return "reacted", f"{what} {event.atoms}", event.at_ps
     return None
 
 

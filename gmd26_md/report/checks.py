@@ -15,6 +15,7 @@ from gmd26_md.report.lives import length_ps
 HOLDS, FAILS, UNKNOWN, NOT_ASKED = "holds", "fails", "not on record", "not asked"
 
 # what decided -> the number in the record
+_INVERSION = ("inversion", "reacted", "no centre of four bonds inverted", "inversion_at_ps")
 METRIC_OF = {
     "temperature_max_K": "temperature_max_K",
     "energy_drift": "energy_drift_meV_per_atom_per_ps",
@@ -122,6 +123,7 @@ def _events(record: Record) -> list[Check]:
         _event(record, "clash", "broken", clash, "clash_at_ps"),
         _event(record, "transfer", "reacted", f"no proton transfer {lasting}", "transfer_at_ps"),
         _event(record, "new_bond", "reacted", f"no new bond {lasting}", "new_bond_at_ps"),
+        *([_event(record, *_INVERSION)] if _INVERSION[-1] in record.metrics else []),  # not looked for in older ones
     ]
 
 

@@ -23,8 +23,9 @@ KINDS = {
     "clash_at_ps": "clash",
     "new_bond_at_ps": "new bond",
     "transfer_at_ps": "proton transfer",
+    "inversion_at_ps": "inverted centre",
 }
-"""When each kind of failure first happened: the metric, and what it is called."""
+"""When each kind of failure first happened: the metric, and what it is called. Older records have no inversion."""
 
 
 @dataclass(frozen=True)

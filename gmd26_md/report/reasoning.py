@@ -59,7 +59,9 @@ def reasoning(record: Record, records: Sequence[Record]) -> dict[str, Any]:
 def _where(record: Record) -> dict[str, Any]:
     """Return where it first went wrong: known, nothing, or not on record."""
     if "where" not in record.evidence:
-        nothing = all(name in record.metrics and record.metrics[name] is None for name in KINDS)
+        looked_for = [name for name in KINDS if name != "inversion_at_ps"]  # which older records do not have
+        on_record = all(name in record.metrics for name in looked_for)
+        nothing = on_record and all(record.metrics.get(name) is None for name in KINDS)
         return {"on_record": nothing, "place": None}
     return {"on_record": True, "place": record.evidence["where"]}
 

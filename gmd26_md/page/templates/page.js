@@ -271,7 +271,7 @@ function sceneOf(frame) {
   if (frame.marked.length) {
     data.push(halo);
     const where = frame.marked.slice(0, 2).map(at), middle = [0, 1, 2].map((k) => where.reduce((s, p) => s + p[k], 0) / where.length);
-    const words = { bond_broken: "bond broken", bond_broken_by_radii: "bond broken", clash: "clash", new_bond: "new bond", transfer: "proton moved", too_hot: "hottest", nonfinite: "lost" }[frame.event] || frame.event;
+    const words = { bond_broken: "bond broken", bond_broken_by_radii: "bond broken", clash: "clash", new_bond: "new bond", transfer: "proton moved", inversion: "centre inverted", too_hot: "hottest", nonfinite: "lost" }[frame.event] || frame.event;
     const names = frame.marked.slice(0, 3).map((i) => frame.symbols[i] + i).join("–");
     note = { x: middle[0], y: middle[1], z: middle[2], text: `<b>${safe(words)} ${names}</b>`, ax: 0, ay: -62, arrowcolor: "#b00020", arrowwidth: 1.2, arrowhead: 0, font: { ...FONT, size: 13, color: "#b00020" }, bgcolor: "rgba(255,255,255,.85)", borderpad: 2 };
   }
