@@ -1,5 +1,6 @@
 """Labels beside the dynamics are the labels that one gets afterwards, whatever happens in between."""
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -102,11 +103,19 @@ def test_a_worker_that_is_killed_loses_no_label(afterwards):
         equal(labels.take("w", list(range(60)), z, water), of_water)
 
 
+KILLER = """
+import os, pathlib, signal
+
 def die(frames, reference):
+    pathlib.Path(__file__).with_name(f"died-{os.getpid()}").touch()
     os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
-def test_a_frame_that_kills_every_worker_is_a_label_that_failed(monkeypatch):
+def test_a_frame_that_kills_every_worker_is_a_label_that_failed(monkeypatch, tmp_path):
+    (tmp_path / "kills_its_worker.py").write_text(KILLER)  # a worker cannot import a module of tests
+    monkeypatch.syspath_prepend(tmp_path)
+    die = importlib.import_module("kills_its_worker").die
     z, water = shaken("H2O", 4)
     monkeypatch.setattr(beside, "label_in_worker", die)
     with LabelsBeside("gfn2-xtb", n_expected=MANY, n_workers=1) as labels:
@@ -116,6 +125,7 @@ def test_a_frame_that_kills_every_worker_is_a_label_that_failed(monkeypatch):
     assert found.forces.shape == (4, 3, 3)
     assert set(found.problems) == {0, 1, 2, 3}
     assert "worker process died" in found.problems[0]
+    assert list(tmp_path.glob("died-*"))  # of the frame, and not of a function that it did not find
 
 
 def interrupted_with_a_backlog(labels, numbers, positions):
