@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ase.build import molecule
-from ase.io import read, write
+from ase.io import write
 
 from gmd26_md.campaign import child, worker
 from gmd26_md.campaign.description import Campaign, read_campaign
@@ -27,14 +27,6 @@ from gmd26_md.commands.campaign import _standing, _words
 from gmd26_md.records import Record, read_records
 
 MODELS = Path(__file__).with_name("models_for_campaigns.py")
-HELPED = """
-import ase.calculators.lj
-from helper_of_it import SCALE
-
-
-def made():
-    return ase.calculators.lj.LennardJones(epsilon=SCALE, sigma=0.5, rc=5.0)
-"""
 SHORT = "{run-ps: 0.02, thermalise-ps: 0.01, n-label-frames: 2, level-of-theory: gfn2-xtb}"
 
 
@@ -74,6 +66,7 @@ def test_a_unit_is_in_its_place_when_it_has_ended_and_its_work_folder_is_gone(tm
     folder = tmp_path / "out" / "units" / unit.key
     assert told["n_records"] == len(read_records(folder / "records.jsonl")) == 1
     assert not list((tmp_path / "out" / "at-work").iterdir())
+    assert not worker._children  # its code is its own: what that imported must not answer for another's
     before = (folder / "unit.json").stat().st_mtime_ns
     assert run_unit(plain, out, 120.0, "all") == told  # found, not run
     assert (folder / "unit.json").stat().st_mtime_ns == before
@@ -139,20 +132,6 @@ def test_structures_that_change_after_the_plan_spoil_the_unit(tmp_path: Path) ->
     with pytest.raises(UnitFailedError, match=r"H2O\.xyz has changed"):
         run_unit(plain, out, 120.0, "all")
     assert not is_done(Path(out), unit)
-
-
-def test_two_models_of_two_folders_each_import_their_own_helper(tmp_path: Path) -> None:
-    energies = []
-    for folder, scale in (("v1", 1), ("v2", 2)):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "helper_of_it.py").write_text(f"SCALE = {scale}\n", encoding="utf-8")
-        (tmp_path / folder / "calc.py").write_text(HELPED, encoding="utf-8")
-        found = campaign(tmp_path, f"['{tmp_path / folder / 'calc.py'}:made']")
-        unit = units_of(found)[0]
-        run_unit({**asdict(unit), "resources": {}}, str(found.out), 120.0, "all")
-        frames = read(next((found.out / "units" / unit.key / "trajectories").glob("*.extxyz")), ":")
-        energies.append(frames[0].get_potential_energy())
-    assert energies[1] == pytest.approx(2 * energies[0])
 
 
 def test_another_version_than_the_planned_one_fails_the_unit(tmp_path: Path) -> None:
