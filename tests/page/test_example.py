@@ -1,19 +1,24 @@
-"""The page that is committed as an example: whole, of four models, and small enough to look at."""
+"""The pages that are committed as examples: whole, of four models, and small enough to look at."""
 
 from pathlib import Path
 
+import pytest
+
 from tests.page.test_page import Read
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "report" / "duplication.html"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "report"
+EXAMPLE = EXAMPLES / "duplication.html"
 
 
-def test_the_example_is_a_whole_page_of_four_models_under_six_megabytes():
-    assert EXAMPLE.stat().st_size < 6e6
-    read = Read(EXAMPLE.read_text(encoding="utf-8"))
-    assert "24 molecules, 288 runs" in read.words
+@pytest.mark.parametrize(("task", "n_molecules", "n_runs"), [("duplication", 24, 288), ("combination", 36, 144)])
+def test_an_example_is_a_whole_page_of_four_models_under_six_megabytes(task, n_molecules, n_runs):
+    page = EXAMPLES / f"{task}.html"
+    assert page.stat().st_size < 6e6
+    read = Read(page.read_text(encoding="utf-8"))
+    assert f"{n_molecules} molecules, {n_runs} runs" in read.words
     assert {link[1:] for link in read.links if link.startswith("#")} <= set(read.ids)
-    assert sum(name.startswith("molecule-0-") and not name.endswith("-data") for name in read.ids) == 24
+    assert sum(name.startswith("molecule-0-") and not name.endswith("-data") for name in read.ids) == n_molecules
     for model in ("deepset-moe", "mace", "painn", "schnet"):
-        assert f"{model}-duplication.pt" in read.words
+        assert f"{model}-{task}.pt" in read.words
     assert "/tmp/" not in read.words
     assert all(read.unpacked(name) is not None for name in read.data if name != "plotly")
