@@ -1,8 +1,12 @@
 """The tables of the page on all tasks are what `gmd26-md table` makes of the summaries beside it."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from gmd26_md.records import read_records
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 SUMMARIES = sorted((RESULTS / "records" / "static").glob("*.json"))
@@ -24,6 +28,34 @@ def test_the_findings_are_those_of_the_summaries(cli):
     page = (RESULTS / "all-tasks.md").read_text(encoding="utf-8")
     code, out, _ = cli("table", "--task", "fusion", *SUMMARIES, "--no-published", "--format", "markdown")
     assert code == 0
-    findings = out[out.index("| published finding") :] if "| published finding" in out else out.partition("\n\n")[2]
+    findings = out[out.index("| published finding") :]
     assert findings.count("\n") >= 9
     assert findings.strip() in page
+
+
+def test_the_gauge_is_that_of_its_records():
+    page = (RESULTS / "all-tasks.md").read_text(encoding="utf-8")
+    found = [m for path in (RESULTS / "records" / "gauge").glob("*.json") for m in json.loads(path.read_text("utf-8"))]
+    assert len(found) == 16
+    for model in found:
+        ways = {way["pinned_to"]: way["errors"]["ood"] for way in model["ways"]}
+        shown = [
+            ways[name]["energy_mae_eV"] for name in ("as trained", "mean of atoms", "isolated atoms", "best possible")
+        ]
+        shown.append(ways["as trained"]["energy_offset_removed_mae_eV"])
+        cells = [f"{spread['value']:.3f} ± {spread['standard_error']:.3f}" for spread in shown]
+        assert f"| {model['model']} | {len(model['null_directions'])} | {' | '.join(cells)} |" in page
+
+
+def test_the_runs_of_combination_are_those_of_the_records():
+    page = (RESULTS / "all-tasks.md").read_text(encoding="utf-8")
+    words = {"deepset-moe": "DeepSet-MoE 24 and 12", "mace": "MACE 23 and 11", "painn": "PaiNN 23 and 10"}
+    words["schnet"] = "SchNet 17 and 9, with 4 explosions"
+    for family, said in words.items():
+        records = read_records(RESULTS / "records" / f"quick-{family}-combination.jsonl")
+        runs = Counter((r.split, r.verdict) for r in records if r.protocol == "stability")
+        assert runs.total() == 36
+        assert f"{runs['id', 'faithful']} and {runs['ood', 'faithful']}" in said
+        assert runs["id", "exploded"] == (4 if family == "schnet" else 0)
+        assert runs["ood", "faithful"] + runs["ood", "silent"] == 12
+        assert said in page

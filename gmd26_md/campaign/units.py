@@ -178,6 +178,7 @@ def _unit(
     )
 
 
+@cache
 def _called(model: str, file: Path | None) -> str:
     """Return what the records call a model; of a function its name and where its file is: it may import from there."""
     from gmd26_md.calculators import named_function

@@ -11,7 +11,7 @@ from gmd26_md.page.sources import gather
 from gmd26_md.page.write import made, write
 from gmd26_md.report.repeat import model_at_hand
 from tests.page.page_records import folder_of, run_of
-from tests.page.test_example import EXAMPLE
+from tests.page.test_example import EXAMPLES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here: pip install playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -97,10 +97,13 @@ def test_nothing_sticks_out_of_the_page(browser, page_file, tmp_path, width):
     assert wrong == []
 
 
-def test_the_example_draws_its_figures_and_a_molecule_of_broken_bonds(browser, tmp_path):
-    tab, wrong = opened(browser, EXAMPLE, 1280)
+@pytest.mark.parametrize(
+    ("page", "broken"), [("duplication", "hexanedioic acid"), ("combination", "tridecanedioic acid")]
+)
+def test_an_example_draws_its_figures_and_a_molecule_of_broken_bonds(browser, page, broken):
+    tab, wrong = opened(browser, EXAMPLES / f"{page}.html", 1280)
     assert tab.locator(".figures .plot .main-svg").count() >= tab.locator(".figures .plot").count() >= 12
-    tab.locator("#matrix-0 a", has_text="hexanedioic acid").first.click()
+    tab.locator("#matrix-0 a", has_text=broken).first.click()
     section = tab.locator("details.molecule[open]")
     section.locator(".turn canvas").first.wait_for(timeout=WAIT_MS)
     assert section.locator("svg.structure .cross, svg.structure .hit").count() >= 1

@@ -7,7 +7,6 @@ import pytest
 from tests.page.test_page import Read
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "report"
-EXAMPLE = EXAMPLES / "duplication.html"
 
 
 @pytest.mark.parametrize(("task", "n_molecules", "n_runs"), [("duplication", 24, 288), ("combination", 36, 144)])
