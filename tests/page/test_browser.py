@@ -98,11 +98,12 @@ def test_nothing_sticks_out_of_the_page(browser, page_file, tmp_path, width):
 
 
 @pytest.mark.parametrize(
-    ("page", "broken"), [("duplication", "hexanedioic acid"), ("combination", "tridecanedioic acid")]
+    ("page", "n_figures", "broken"),
+    [("duplication", 12, "hexanedioic acid"), ("combination", 11, "tridecanedioic acid")],  # one has no scans
 )
-def test_an_example_draws_its_figures_and_a_molecule_of_broken_bonds(browser, page, broken):
+def test_an_example_draws_its_figures_and_a_molecule_of_broken_bonds(browser, page, n_figures, broken):
     tab, wrong = opened(browser, EXAMPLES / f"{page}.html", 1280)
-    assert tab.locator(".figures .plot .main-svg").count() >= tab.locator(".figures .plot").count() >= 12
+    assert tab.locator(".figures .plot .main-svg").count() >= tab.locator(".figures .plot").count() >= n_figures
     tab.locator("#matrix-0 a", has_text=broken).first.click()
     section = tab.locator("details.molecule[open]")
     section.locator(".turn canvas").first.wait_for(timeout=WAIT_MS)
