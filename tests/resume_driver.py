@@ -82,6 +82,7 @@ def run(disturb, folder: Path, arguments: list[str]) -> dict[str, object]:
     """Run the command in a child; return how it ended and the records it left."""
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
         torch.set_num_threads(1)
         loop._SNAPSHOT_EVERY_S = 0.0
         PotentialForces.capacity = lambda self: 2.0 * 8 * 8  # two molecules of eight atoms a batch
