@@ -171,6 +171,19 @@ def test_errors_correlates_with_frames_and_own_runs_and_draws(place, cli, frames
     assert "and 19 more" in text  # of 24 two have frames, and three are named
 
 
+def test_a_model_without_a_fit_of_its_own_space_is_said_to_have_none(place, cli, frames_folder, tiny_model, tmp_path):
+    (tmp_path / "one").mkdir()
+    model = shutil.copy(tiny_model, tmp_path / "one" / "bare.pt")
+    shutil.copy(place / "tiny.soap.npz", tmp_path / "one" / "bare.soap.npz")
+    both = ("--model", model, "--model", place / "tiny.pt")
+    for asked in (both, both[2:] + both[:2]):
+        code, out, err = cli("distance", "errors", *asked, "--frames", frames_folder, "--picture", tmp_path / "far.png")
+        assert code == 0, err
+        row = next(line for line in out.splitlines() if line.startswith("ethanedioic acid"))
+        assert row.count("not fitted") == 1
+        assert (tmp_path / "far.png").stat().st_size > 10_000
+
+
 def test_distances_that_rise_with_the_trouble_predict_it():
     run = {"thermalise_ps": 0.5, "temperature_K": 300.0, "ensemble": "nve", "run_ps": 1.5, "timestep_fs": 0.5}
     records, distances = [], {}

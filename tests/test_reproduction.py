@@ -31,7 +31,7 @@ n_steps = 20
 validate_every_steps = 10
 """
 
-FRAMES = ("--n-primary", "6", "--n-secondary", "102", "--interval-fs", "2")
+FRAMES = ("--n-primary", "6", "--n-secondary", "102", "--interval-fs", "2.5")
 SMALL = (*FRAMES, "--equilibrate-ps", "0.05", "--workers", "1")
 
 

@@ -35,7 +35,7 @@ N_FRAMES = 106  # the first 100 secondary frames validate; what is left is the I
 def data(tmp_path_factory):
     """Step 1: reference data, a primary and an independent secondary trajectory of each molecule."""
     folder = tmp_path_factory.mktemp("tour") / "data"
-    settings = SamplingSettings(equilibrate_ps=0.005, interval_fs=4.0, n_primary=60, n_secondary=N_FRAMES)
+    settings = SamplingSettings(equilibrate_ps=0.005, interval_fs=5.0, n_primary=60, n_secondary=N_FRAMES)
     statuses = generate(SMALL_TASK.molecules, folder, settings=settings, n_workers=1)
     assert statuses == {
         m.slug: dict.fromkeys(("minimum", "primary", "secondary"), "done") for m in SMALL_TASK.molecules

@@ -43,7 +43,7 @@ command.add_command(compare)
 @click.option("--reference", default="gfn2-xtb", show_default=True, help="Level of theory.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
 @click.option("--temperature-K", type=POSITIVE, default=500.0, show_default=True, help="Of the Langevin thermostat.")
-@click.option("--timestep-fs", type=POSITIVE, default=2.0, show_default=True)
+@click.option("--timestep-fs", type=POSITIVE, default=2.5, show_default=True)
 @click.option(
     "--hydrogen-mass-u",
     type=POSITIVE,

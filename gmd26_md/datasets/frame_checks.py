@@ -74,7 +74,7 @@ def changed_graph(frames: Trajectory, graph: BondGraph) -> list[Fault]:
 
     The definitions are those of the stability runs (`observables.topology`), but that one frame with a new bond
     suffices. A proton that visits another atom for less than 100 fs is no fault, one that stays is. Thermal stretching
-    at 500 K reached 1.21 times the sum of covalent radii in 13,800 frames; broken is 1.5 times, or 0.5 Å more.
+    at 500 K reached 1.30 times the sum of covalent radii in 300,000 frames; broken is 1.5 times, or 0.5 Å more.
     """
     found = examine_topology(graph, frames.positions, frames.time_fs)
     pressed = examine_topology(graph, frames.positions, frames.time_fs, Limits(lasting_fs=0.0)).new_bond

@@ -185,7 +185,7 @@ class _Look:
         if stage == "minimum":
             self._at_rest(frames)
         elif stage_checks.is_dynamics(self.told[stage]) and minimum is not None:
-            self._dynamics(stage, frames, float(minimum.energies[0]))
+            self._dynamics(stage, frames, graph, float(minimum.energies[0]))
         if self.asked.n_label_frames and whole:
             self._labels(stage, frames)
 
@@ -197,12 +197,13 @@ class _Look:
             words = f"the largest force is {largest:.3g} eV/Å, its settings asked for {limit:g}: no minimum"
             self.add("minimum", [Fault("minimum", words, 0, largest, float(limit))])
 
-    def _dynamics(self, stage: str, frames: Trajectory, minimum_energy: float) -> None:
+    def _dynamics(self, stage: str, frames: Trajectory, graph: BondGraph, minimum_energy: float) -> None:
         settings, measured = self.told[stage]["settings"], self.measured[stage]
         kelvin = float(settings["temperature_K"])
         self.add(stage, frame_checks.wrong_clock(frames, float(settings["interval_fs"])))
         found = energy_checks.thermal(frames, minimum_energy)
-        off, limit = energy_checks.jump_limit(frames, kelvin)
+        off = energy_checks.off_work(frames, graph.bonds)
+        limit = energy_checks.jump_limit(off, kelvin)
         measured |= asdict(found) | {
             "temperature_K": kelvin,
             "allowed_off_K": energy_checks.allowed_off_K(found, kelvin),
@@ -210,7 +211,7 @@ class _Look:
         measured |= {"largest_jump_eV": float(np.abs(off).max(initial=0.0)), "jump_limit_eV": limit}
         if self.add(stage, energy_checks.wrong_scale(found, kelvin)):
             self.add(stage, energy_checks.wrong_temperature(found, kelvin))
-            self.add(stage, energy_checks.jumps(frames, kelvin))
+            self.add(stage, energy_checks.jumps(off, limit))
 
     def _independent(self, primary: Trajectory, secondary: Trajectory) -> None:
         self.add("secondary", pair_checks.shared_frames(primary, secondary))

@@ -45,7 +45,11 @@ def draw(models: Sequence[tuple[str, Sequence[AtomErrors]]], task: str, path: Pa
     )  # a model's own space has a scale of its own
     for row, (name, molecules) in zip(axes, models, strict=True):
         for place, space in zip(row, spaces, strict=True):
-            _panel(place, molecules, f"{space} mahalanobis")
+            if all(f"{space} mahalanobis" in m.columns for m in molecules):
+                _panel(place, molecules, f"{space} mahalanobis")
+            else:
+                place.set(xscale="log", yscale="log")
+                place.text(0.5, 0.5, "not fitted", transform=place.transAxes, ha="center")
         row[0].set_ylabel(f"{name.removesuffix(f'-{task}')}\nforce error of an atom, eV/Å", fontsize=9)
     for place, space in zip(axes[-1], spaces, strict=True):
         words = "SOAP space" if space == "soap" else "the model's own space"

@@ -50,8 +50,12 @@ def molecule_rows(molecules: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 def by_molecule_rows(models: Sequence[dict[str, Any]], task: str) -> list[list[str]]:
     """Return a table of a task's molecules: how far in SOAP space, and each model's own distance and force error."""
-    first = models[0]["by_molecule"]
-    spaces = {space: words for space, words in SPACES.items() if f"{space} mahalanobis" in first[0]}
+    spaces = {
+        space for space in SPACES if any(f"{space} mahalanobis" in m for model in models for m in model["by_molecule"])
+    }
+    first = next(
+        (m["by_molecule"] for m in models if "soap mahalanobis" in m["by_molecule"][0]), models[0]["by_molecule"]
+    )
     rows = [["molecule", "split"]]
     if "soap" in spaces:
         rows[0] += ["Mahalanobis, SOAP", "far, %"]
@@ -64,7 +68,8 @@ def by_molecule_rows(models: Sequence[dict[str, Any]], task: str) -> list[list[s
             row += [_number(molecule["soap mahalanobis"]), f"{100.0 * molecule['far_fraction']['soap']:.0f}"]
         for model in models:
             mine = model["by_molecule"][i]
-            row += [_number(mine["model mahalanobis"])] if "model" in spaces else []
+            if "model" in spaces:  # a model without is one that nothing was fitted for
+                row.append(_number(mine["model mahalanobis"]) if "model mahalanobis" in mine else "not fitted")
             row.append(f"{mine['force_mae_eV_per_A']:.4f}")
         rows.append(row)
     return rows

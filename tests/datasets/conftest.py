@@ -19,7 +19,7 @@ def ethane():
 
 @pytest.fixture(scope="session")
 def few_steps() -> SamplingSettings:
-    return SamplingSettings(n_primary=3, n_secondary=3, equilibrate_ps=0.004, interval_fs=2.0)
+    return SamplingSettings(n_primary=3, n_secondary=3, equilibrate_ps=0.005, interval_fs=2.5)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from gmd26_md.datasets.estimate import estimate
 from gmd26_md.errors import UserError
 
 LEVEL = "gfn2-xtb"
-TINY = ("--n-primary", "3", "--n-secondary", "3", "--equilibrate-ps", "0.004", "--interval-fs", "2", "--workers", "1")
+TINY = ("--n-primary", "3", "--n-secondary", "3", "--equilibrate-ps", "0.005", "--interval-fs", "2.5", "--workers", "1")
 
 
 @pytest.fixture

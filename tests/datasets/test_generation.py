@@ -78,7 +78,7 @@ def test_the_files_of_a_molecule_are_whole_and_say_what_made_them(untouched_data
 
 def test_frames_carry_the_energies_and_forces_of_the_reference(untouched_data, ethane):
     frames = frames_of(untouched_data, ethane, "primary")
-    assert frames.time_fs.tolist() == [0.0, 2.0, 4.0]
+    assert frames.time_fs.tolist() == [0.0, 2.5, 5.0]
     atoms = ethane.atoms()
     atoms.calc = load_calculator(LEVEL)
     for index in range(frames.n_frames):
@@ -156,8 +156,8 @@ def test_a_reference_that_fails_is_recorded_and_leaves_no_data(tmp_path, ethane,
     folder = store.folder_of(tmp_path, LEVEL, ethane)
     told = store.read_provenance(folder)["primary"]
     assert told["status"] == "failed"
-    # call 5 is step 4 of 2 fs
-    assert told["reason"] == "error at 8.0 fs: RuntimeError: the reference gave up"
+    # call 5 is step 4 of 2.5 fs
+    assert told["reason"] == "error at 10.0 fs: RuntimeError: the reference gave up"
     assert not (folder / "primary.extxyz").exists()
     assert not store.is_done(folder, "primary", {})
     assert sampled(ethane, tmp_path, few_steps, make=lambda: Springs(1000))["primary"] == "done"

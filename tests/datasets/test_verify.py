@@ -10,7 +10,7 @@ import pytest
 from ase.units import Bohr, Hartree, kcal, mol
 
 from gmd26_md import molecules
-from gmd26_md.datasets import frame_checks, pair_checks, store
+from gmd26_md.datasets import energy_checks, frame_checks, pair_checks, store
 from gmd26_md.datasets.verify import Asked, verify, verify_molecule
 from gmd26_md.files import sha256_of
 from gmd26_md.trajectory import Trajectory
@@ -383,6 +383,26 @@ def test_labels_of_another_level_are_found(data, ethane, spoil):
     kinds, lines = found(data, ethane, Asked())
     assert kinds == {("primary", "energy"), ("primary", "force")}
     assert "the level itself says" in lines
+
+
+def test_the_swing_of_a_soft_bond_is_no_jump_and_a_jump_within_it_is_one():
+    """A Morse bond of O-H's depth and width, from far out to far in as heat does now and then."""
+    depth, width, rest = 4.2, 2.2, 0.97
+    lengths = np.tile([1.18, 0.87, 0.97, 1.0], 40) + np.linspace(0.0, 0.002, 160)
+    grown = 1.0 - np.exp(-width * (lengths - rest))
+    pull = 2.0 * depth * width * grown * np.exp(-width * (lengths - rest))
+    positions, forces = np.zeros((2, 160, 2, 3))
+    positions[:, 1, 0] = lengths
+    forces[:, 0, 0], forces[:, 1, 0] = pull, -pull
+    frames = Trajectory(np.array([8, 1]), 10.0 * np.arange(160), positions, None, depth * grown**2, forces)
+    change, work = energy_checks.changes(frames)
+    off = energy_checks.off_work(frames, np.array([[0, 1]]))
+    assert np.abs(change - work).max() > 0.4
+    assert np.abs(off).max() < 0.2
+    frames.energies[80:] += 0.5
+    jumped = energy_checks.off_work(frames, np.array([[0, 1]]))
+    (fault,) = energy_checks.jumps(jumped, 0.46)
+    assert fault.frame == 80
 
 
 def test_an_energy_that_jumps_is_found(data, ethane, spoil):

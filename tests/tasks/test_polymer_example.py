@@ -49,7 +49,7 @@ def home(tmp_path_factory):
 def test_data_training_static_errors_and_dynamics_of_a_task_of_ones_own(cli, home, monkeypatch):
     monkeypatch.chdir(home)
     task = tasks.get("polymer.yaml")
-    counts = f"--equilibrate-ps 0 --interval-fs 2 --n-primary 6 --n-secondary {N_SECONDARY} --workers 2".split()
+    counts = f"--equilibrate-ps 0 --interval-fs 2.5 --n-primary 6 --n-secondary {N_SECONDARY} --workers 2".split()
     code, out, err = cli("data", "generate", "--task", "polymer.yaml", "--out", "data", *counts)
     assert code == 0, err
     assert f"{len(task.molecules)} of {len(task.molecules)} molecules are whole" in out
