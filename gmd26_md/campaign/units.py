@@ -66,8 +66,9 @@ class Unit:
     @property
     def label(self) -> str:
         """For people: "mace on duplication, stability: oxalic acid and 7 more"."""
-        more = f": {self.molecules[0]}" + (f" and {len(self.molecules) - 1} more" if len(self.molecules) > 1 else "")
-        return f"{self.model} on {self.task}, {self.protocol}{more if self.molecules else ''}"
+        first = f": {self.molecules[0]}" if self.molecules else ""
+        more = f" and {len(self.molecules) - 1} more" if len(self.molecules) > 1 else ""
+        return f"{self.model} on {self.task}, {self.protocol}{first}{more}"
 
     @property
     def group(self) -> tuple[str, str, str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ase import Atoms
+from ase.io import write
 from click.testing import CliRunner
 
 from gmd26_md.campaign.description import read_campaign
@@ -210,3 +212,17 @@ def test_the_next_call_and_the_status_forget_a_failure_of_a_unit_that_is_done(
     progress = run_missing(read_campaign(tmp_path / "campaign.yaml"), both)
     assert progress.failed == {}
     assert not failed.exists()
+
+
+def test_a_file_of_structures_that_failed_is_told_by_its_name(tmp_path: Path) -> None:
+    write(tmp_path / "mine.xyz", Atoms("He"))
+    text = FILE.format(out=tmp_path / "out").replace("tasks: [duplication]", f"molecules: [{tmp_path / 'mine.xyz'}]")
+    (tmp_path / "campaign.yaml").write_text(text, encoding="utf-8")
+    (unit,) = units_of(read_campaign(tmp_path / "campaign.yaml"))
+    failed = tmp_path / "out" / "failed" / f"{unit.key}.json"
+    failed.parent.mkdir(parents=True)
+    failed.write_text(json.dumps({"reasons": ["no memory"]}), encoding="utf-8")
+    told = CliRunner().invoke(command, ["status", str(tmp_path / "campaign.yaml")], standalone_mode=False)
+    assert told.exception is None
+    assert told.return_value == 1
+    assert "failed: m on mine, stability: no memory" in told.output
