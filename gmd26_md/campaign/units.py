@@ -83,7 +83,8 @@ def units_of(campaign: Campaign) -> list[Unit]:
     ------
     UserError
         For an unknown task, a missing file, an option that the command does not take, a model that nothing is to be
-        tried on or that was trained on what a task calls unseen, or names that would be one folder.
+        tried on or that was trained on what a task calls unseen, names that would be one folder, or one question that
+        is asked twice.
     """
     found: list[Unit] = []
     for model in campaign.models:
@@ -99,6 +100,7 @@ def units_of(campaign: Campaign) -> list[Unit]:
         if len(found) == before:
             raise UserError(f"{model.name} has nothing to be tried on; name tasks (static-errors needs them).")
     _check_folders(found)
+    _refuse_same(found)
     _check_options(found)
     _refuse_trained_on(found)
     return found
@@ -131,7 +133,7 @@ def _file_unit(campaign: Campaign, model: ModelEntry, protocol: ProtocolEntry, p
     if not Path(path).is_file():
         raise UserError(f"molecules: {path} does not exist.")
     options = {**model.options, **protocol.options}
-    content = {"structures": sha256_of(Path(path))}
+    content = {"structures": sha256_of(Path(path)), "file": Path(path).name}  # its stem names the molecules
     return _unit(campaign, model, protocol, Path(path).stem, (), ("--molecules", path), options, content)
 
 
@@ -319,6 +321,16 @@ def _check_folders(units: Sequence[Unit]) -> None:
                 f"{' of '.join(dict.fromkeys((sources[name.casefold()][3], source[3])))} would be the folder {name} "
                 "twice; rename a file, or give model or protocol another 'name'."
             )
+
+
+def _refuse_same(units: Sequence[Unit]) -> None:
+    """Refuse two units that are one question: one folder would answer both, and its records be counted twice."""
+    asked: dict[str, Unit] = {}
+    for unit in units:
+        other = asked.setdefault(unit.key, unit)
+        if other is not unit:
+            what = "stands there twice" if unit.label == other.label else f"and {other.label} are the same question"
+            raise UserError(f"{unit.label} {what}; leave one out.")
 
 
 def _refuse_trained_on(units: Sequence[Unit]) -> None:

@@ -76,6 +76,12 @@ def test_a_mistake_is_named_with_the_file(tmp_path: Path, old: str, new: str, wo
             "models:\n  - {{model: harmonic, name: XTB}}",
             "would be the folder stability-xtb-duplication twice",
         ),
+        ("[duplication]", "[duplication, duplication]", "stands there twice; leave one out"),
+        (
+            "models:",
+            "models:\n  - {{model: gfn2-xtb, name: again}}",
+            "xtb on duplication, .* and again on duplication, .* are the same question",
+        ),
     ],
 )
 def test_what_the_command_line_refuses_is_refused_before_anything_runs(
@@ -102,6 +108,13 @@ def test_two_files_of_one_name_are_refused_as_their_records_would_be_one_table(t
     campaign = read_campaign(written(tmp_path, GOOD.replace("tasks: [duplication]", both)))
     with pytest.raises(UserError, match=r"a/mine\.xyz of .*b/mine\.xyz would be the folder stability-xtb-mine twice"):
         units_of(campaign)
+
+
+def test_two_files_of_one_content_are_two_units_as_the_file_names_the_molecules(tmp_path: Path) -> None:
+    for name in ("mine.xyz", "yours.xyz"):
+        (tmp_path / name).write_text("1\n\nHe 0 0 0\n", encoding="utf-8")
+    text = GOOD.replace("tasks: [duplication]", f"molecules: [{tmp_path / 'mine.xyz'}, {tmp_path / 'yours.xyz'}]")
+    assert len(keys(tmp_path, text)) == 2
 
 
 def test_a_model_that_nothing_is_tried_on_is_refused_and_tasks_of_its_own_suffice(tmp_path: Path) -> None:
