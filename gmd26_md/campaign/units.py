@@ -13,6 +13,7 @@ from typing import Any
 
 from gmd26_md import strict_json, tasks
 from gmd26_md.campaign.description import Campaign, ModelEntry, ProtocolEntry
+from gmd26_md.campaign.trained_on import trained_on
 from gmd26_md.errors import UserError
 from gmd26_md.files import sha256_of
 from gmd26_md.molecules import Molecule
@@ -184,12 +185,17 @@ def _unit(
 @cache
 def _called(model: str, file: Path | None) -> str:
     """Return what the records call a model; of a function its name and where its file is: it may import from there."""
-    from gmd26_md.calculators import named_function
-    from gmd26_md.protocols.subject import name_of_file
+    if file is None:
+        return model
+    return name_of_file(file) if Path(model).is_file() else f"{file.resolve()}:{model.partition(':')[2]}"
 
-    if named_function.is_function(model):
-        return named_function.full_function(model)
-    return name_of_file(file) if file else model
+
+def name_of_file(path: Path) -> str:
+    """Return what the records call a model's file: `protocols.subject.name_of_file`, which imports torch."""
+    if path.name not in ("best.pt", "last.pt"):
+        return path.stem
+    folder = path.resolve().parent.name
+    return folder if path.stem == "best" else f"{folder}-{path.stem}"
 
 
 def as_arguments(options: Mapping[str, Any], command: str) -> list[str]:
@@ -336,7 +342,6 @@ def _refuse_same(units: Sequence[Unit]) -> None:
 def _refuse_trained_on(units: Sequence[Unit]) -> None:
     """Refuse to try models as on the unseen on what trained them, all such pairs in one message."""
     from gmd26_md.leakage import refuse_trained_on
-    from gmd26_md.protocols.subject import trained_on
 
     known: dict[str, tuple[tuple[str, str], ...]] = {}
     found = []
