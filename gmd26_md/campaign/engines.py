@@ -72,7 +72,7 @@ def open_engine(name: str, n_workers: int | None = None) -> Iterator[Engine]:
 @contextmanager
 def _processes(n_workers: int | None) -> Iterator[Engine]:
     n = n_workers or os.cpu_count() or 1
-    threads = max(1, (os.cpu_count() or 1) // n)
+    threads = threads_of(n)
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(n, context, _begin_local, (threads,))
@@ -85,6 +85,12 @@ def _processes(n_workers: int | None) -> Iterator[Engine]:
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def threads_of(n_workers: int | None) -> int:
+    """Return how many threads each of so many local workers has; as many workers as cores if None."""
+    n_cores = os.cpu_count() or 1
+    return max(1, n_cores // (n_workers or n_cores))
 
 
 def _begin_local(n_threads: int) -> None:

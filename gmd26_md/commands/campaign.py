@@ -48,7 +48,7 @@ def run(file: Path, dry_run: bool, engine: str, workers: int | None, as_json: bo
     campaign = _read(file)
     units = units_of(campaign)
     if dry_run:
-        _print_plan(campaign, units, as_json)
+        _print_plan(campaign, units, as_json, workers)
         return 0
     with bar("campaign", silent=quiet or as_json, line_every_s=_EVERY_S) as show:
         progress = run_missing(
@@ -89,12 +89,13 @@ def _failures(campaign: Campaign, units: list[Unit]) -> dict[str, str]:
     return found
 
 
-def _print_plan(campaign: Campaign, units: list[Unit], as_json: bool) -> None:
+def _print_plan(campaign: Campaign, units: list[Unit], as_json: bool, workers: int | None) -> None:
     import sys
 
+    from gmd26_md.campaign.engines import threads_of
     from gmd26_md.campaign.estimate import as_rows, costs
 
-    found = costs(campaign.out, units, sys.executable)
+    found = costs(campaign.out, units, sys.executable, threads_of(workers))
     if as_json:
         click.echo(json.dumps(as_rows(found), indent=1, allow_nan=False))
         return
@@ -110,6 +111,8 @@ def _print_plan(campaign: Campaign, units: list[Unit], as_json: bool) -> None:
         + (f" and {unknown} lines that could not be timed" if unknown else "")
         + "."
     )
+    for model, why in dict.fromkeys((c.model, c.source) for c in found if c.hours != c.hours):
+        click.echo(f"{model}: {why}")
     click.echo(_disk_words(campaign, units, sum(c.disk_MB for c in found)))
 
 
