@@ -135,11 +135,15 @@ def _put_away(target: Path, aside: Path) -> None:
 
 
 def _made_of(target: Path) -> Mapping[str, Any] | None:
-    path = target / "run.json"
-    if not ((target / "summary.json").is_file() and path.is_file()):
+    """Return which units a folder was made of; None where there is none, or not for the moment of a rename."""
+    try:
+        found = json.loads((target / "run.json").read_text(encoding="utf-8"))
+        whole = (target / "summary.json").is_file()
+    except FileNotFoundError:
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return {name: found.get(name) for name in ("campaign_units", "campaign_failed", "campaign_planned")}
+    return (
+        {name: found.get(name) for name in ("campaign_units", "campaign_failed", "campaign_planned")} if whole else None
+    )
 
 
 def _about(folders: Sequence[Path], planned: Sequence[Unit], parts: Mapping[str, Any]) -> Mapping[str, Any]:

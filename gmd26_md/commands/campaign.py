@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -183,8 +184,9 @@ def _print_standing(units: list[Unit], done: set[str], failed: Mapping[str, str]
 
 def _print_summaries(folders: list[Path]) -> None:
     for folder in folders:
-        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        click.echo(f"{folder.name}: {summary['answer']}")
+        with contextlib.suppress(FileNotFoundError):  # another driver's, for the moment of a rename
+            summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+            click.echo(f"{folder.name}: {summary['answer']}")
 
 
 def _words(progress: Progress) -> str:

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 from gmd26_md.campaign.description import read_campaign
 from gmd26_md.campaign.drive import _clean, run_missing
-from gmd26_md.campaign.gather import gather
+from gmd26_md.campaign.gather import _made_of, gather
 from gmd26_md.campaign.units import Unit, units_of
-from gmd26_md.commands.campaign import command
+from gmd26_md.commands.campaign import _print_summaries, command
 from gmd26_md.protocols.stability_settings import Settings
 from gmd26_md.records import Record, append_record, read_records
 
@@ -171,6 +171,24 @@ def test_drivers_that_gather_at_once_leave_one_whole_folder(plan: tuple[Path, li
     assert problems == []
     assert verdicts(out) == {"faithful": 12, "error": 12}
     assert not list((out / "at-work").iterdir())
+
+
+def test_a_folder_that_another_driver_is_renaming_is_no_error(
+    plan: tuple[Path, list[Unit]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, both = plan
+    put(out, both[0], [record(name) for name in both[0].molecules])
+    (folder,) = gather(out, both, {})
+    read = Path.read_text
+
+    def gone(path: Path, *given: Any, **more: Any) -> str:
+        if path.parent == folder:  # it was there a moment ago
+            raise FileNotFoundError(path)
+        return read(path, *given, **more)
+
+    monkeypatch.setattr(Path, "read_text", gone)
+    assert _made_of(folder) is None
+    _print_summaries([folder])
 
 
 def test_what_a_driver_that_was_killed_had_half_gathered_is_cleared_away(
