@@ -30,6 +30,7 @@ from gmd26_md.host import host_kind
 from gmd26_md.records import Record, read_records
 from gmd26_md.report.summary import is_failure
 
+_LAST_S = 10.0  # to end by itself, for a child that will answer no more
 _SLOW_FREE = "MALLOC_TRIM_THRESHOLD_"
 """Dask sets it for its workers: memory goes back to the system at once, and dynamics takes 1.7 times as long."""
 
@@ -107,7 +108,11 @@ class Child:
             os.close(self._answers)
 
     def _death(self) -> str:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_LAST_S)
+        except subprocess.TimeoutExpired:  # a thread of its own may hold it up for ever
+            self._process.kill()
+            code = self._process.wait()
         with contextlib.suppress(OSError):
             os.close(self._answers)
         how = f"killed by signal {-code} (9: out of memory, or by hand)" if code < 0 else f"exit code {code}"
@@ -144,14 +149,15 @@ def _run(
     _check_files(unit, at)
     child_key = (threading.get_ident(), unit.python)
     child = _children.pop(child_key, None) or Child(unit.python, _log(out))
-    answer = child.ask({"arguments": [*unit.arguments, "--out", str(work.absolute())], "at": at}, timeout_s)
+    arguments = [*unit.arguments, "--out", str(work.absolute())]
+    answer = child.ask({"arguments": arguments, "at": at, "version": unit.code_version}, timeout_s)
     if _runs_own_code(unit):
         child.end()  # what such code has imported would answer for the next one's modules of the same name
     else:
         _children[child_key] = child  # alive, and warm for the next one
+    _check_version(unit, answer["versions"])
     if answer["reason"]:
         raise UnitFailedError(answer["reason"])
-    _check_version(unit, answer["versions"])
     records = read_records(work / "records.jsonl")
     if not records:
         raise UnitFailedError("it left no record")
@@ -180,7 +186,7 @@ def _check_files(unit: Unit, at: str) -> None:
 
 
 def _check_version(unit: Unit, versions: dict[str, str]) -> None:
-    """Raise if another version of this package ran the unit than its key says."""
+    """Raise if there is another version of this package than the unit's key says."""
     if unit.code_version and versions["gmd26-md"] != unit.code_version:
         raise UnitFailedError(
             f"{unit.python} has gmd26-md {versions['gmd26-md']}, the campaign was planned with {unit.code_version}; "
@@ -218,7 +224,8 @@ def _outcome(record: Record) -> str:
 def _in_place(work: Path, target: Path) -> None:
     """Rename the folder to its place; if another worker was there first, leave that."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    _sync(work)
+    for folder in (work, *(path for path in work.rglob("*") if path.is_dir())):
+        _sync(folder)  # files are synced as they are written, their names with their folder
     try:
         work.rename(target)
     except OSError as problem:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import stat
 import time
 from pathlib import Path
 
@@ -26,6 +28,22 @@ def dies_once(marker: str) -> BaseCalculator:
 
 def hangs() -> BaseCalculator:
     """Never return."""
+    time.sleep(3600)
+    return EMT()
+
+
+def asks() -> BaseCalculator:
+    """Ask the person who is not there."""
+    input("Accept the licence? [y/N] ")
+    return EMT()
+
+
+def stops_answering() -> BaseCalculator:
+    """Close what the answers go to, and live on: a process that will never say anything again."""
+    for descriptor in range(3, 32):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
     time.sleep(3600)
     return EMT()
 

@@ -134,10 +134,34 @@ def test_structures_that_change_after_the_plan_spoil_the_unit(tmp_path: Path) ->
     assert not is_done(Path(out), unit)
 
 
-def test_another_version_than_the_planned_one_fails_the_unit(tmp_path: Path) -> None:
-    _, plain, out = one_unit(tmp_path, "good")
+def test_another_version_than_the_planned_one_fails_the_unit_before_it_is_run(tmp_path: Path) -> None:
+    _, plain, out = one_unit(tmp_path, "tells", f'{{model-arg: "marker={tmp_path / "marker"}"}}')
     with pytest.raises(UnitFailedError, match=r"planned with 9\.9"):
         run_unit({**plain, "code_version": "9.9"}, out, 120.0, "all")
+    assert not (tmp_path / "marker").exists()
+
+
+def test_what_asks_a_person_fails_at_once_and_hangs_no_worker(tmp_path: Path) -> None:
+    _, plain, out = one_unit(tmp_path, "asks")
+    with pytest.raises(UnitFailedError, match="EOF"):
+        run_unit(plain, out, 60.0, "all")
+
+
+def test_a_process_that_lives_on_and_cannot_answer_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_LAST_S", 0.5)
+    _, plain, out = one_unit(tmp_path, "stops_answering")
+    with pytest.raises(UnitFailedError, match="its process died"):
+        run_unit(plain, out, 60.0, "all")
+
+
+def test_all_folders_of_a_unit_are_synced_before_it_is_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, target, synced = tmp_path / "work", tmp_path / "units" / "key", []
+    (work / "trajectories").mkdir(parents=True)
+    monkeypatch.setattr(worker, "_sync", lambda folder: synced.append((folder, target.exists())))
+    worker._in_place(work, target)
+    assert set(synced) == {(work, False), (work / "trajectories", False), (target.parent, True)}
 
 
 def test_what_another_protocol_judged_badly_is_a_failure_that_is_kept(tmp_path: Path) -> None:
