@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,28 +70,44 @@ def from_file(path: Path, name: str | None = None, family: str | None = None) ->
     Raises
     ------
     UserError
-        For what `structure_files.read_structures` refuses, a name for several, or a spin that is no whole number.
+        For what `structure_files.read_structures` refuses, a name for several, the name of another molecule of the
+        benchmark, or a spin that is no whole number.
     """
     frames = read_structures(path)
     if name is not None and len(frames) > 1:
         raise UserError(f"{path} has {len(frames)} frames, each a molecule, but one name; name them in the file.")
     kind = _family(family)
-    return [from_atoms(atoms, name or str(atoms.info["name"]), kind) for atoms in frames]
+    found = [from_atoms(atoms, name or str(atoms.info["name"]), kind) for atoms in frames]
+    for molecule in found:
+        known = _of_this_name(molecule.name)
+        if known is not None and constitution(known) != constitution(molecule):
+            raise UserError(
+                f"{path}: {molecule.name!r} is {known.formula}, {known.smiles}, in the benchmark, and this is another "
+                f"molecule ({molecule.formula}); give it another name."
+            )
+    return found
 
 
 def from_atoms(atoms: Atoms, name: str, family: str | None = None) -> Molecule:
     """Return the molecule of ASE atoms, positions to 1e-4 Å; charge and spin as `info` states them.
 
+    Without a stated spin it is that of the initial magnetic moments, else the lowest that the electrons allow.
+
     Raises
     ------
     UserError
-        If charge or spin is no whole number.
+        If charge or spin is no whole number, or a magnetic moment is not finite.
     """
     places = atoms.positions.round(4) + 0.0  # + 0.0 turns -0.0 into 0.0
     symbols = atoms.get_chemical_symbols()
     charge = _stated(atoms, "charge", 0, name)
     lowest = 1 + (int(atoms.numbers.sum()) - charge) % 2
-    spin = _stated(atoms, "multiplicity", 0, name) or _stated(atoms, "spin", 0, name) or lowest
+    moment = abs(float(atoms.get_initial_magnetic_moments().sum()))
+    if not math.isfinite(moment):
+        raise UserError(f"{name} has magnetic moments that are not finite. Correct them or remove them.")
+    n_unpaired = round(moment)
+    stated = _stated(atoms, "multiplicity", 0, name) or _stated(atoms, "spin", 0, name)
+    spin = stated or (n_unpaired + 1 if n_unpaired else lowest)
     geometry = Geometry(tuple(symbols), tuple((float(x), float(y), float(z)) for x, y, z in places))
     return Molecule(name, _family(family), symbols.count("C"), "", charge, spin, geometry)
 

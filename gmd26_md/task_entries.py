@@ -116,4 +116,4 @@ def _text(entry: dict[str, Any], key: str) -> str:
 
 
 def _optional(entry: dict[str, Any], key: str) -> str | None:
-    return _text(entry, key) if key in entry else None
+    return " ".join(_text(entry, key).split()) if key in entry else None  # a table has it on one line

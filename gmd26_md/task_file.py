@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from gmd26_md import leakage, strict_json, task_entries
+from gmd26_md.constitution import constitution
 from gmd26_md.errors import UserError, unknown_name
 from gmd26_md.molecules import FAMILIES, Molecule, family_members
 from gmd26_md.task_source import from_python, from_yaml
@@ -66,8 +67,8 @@ def task_of(content: Any, path: Path) -> Task:
     for key, value in (("name", name), ("note", note)):
         if not isinstance(value, str):
             raise UserError(f"{path}: {key} is {_kind(value)} ({value!r}); it must be text. Put it in quotes.")
-    lists = {key: task_entries.molecules_of(content.get(key) or [], f"{path}, {key}", path.parent)
-             for key in ("train", "id", "ood")}  # fmt: skip
+    entries = {key: [] if content.get(key) is None else content[key] for key in ("train", "id", "ood")}
+    lists = {key: task_entries.molecules_of(some, f"{path}, {key}", path.parent) for key, some in entries.items()}
     return Task(name, " ".join(note.split()), lists["train"], lists["ood"], id=lists["id"])
 
 
@@ -77,9 +78,10 @@ def checked(task: Task, where: str) -> Task:
     Raises
     ------
     UserError
-        For a name that is taken or unfit for a file name, molecules that no model here can represent, two with one
-        name, a molecule on both sides of the task, or nothing to train on or to test.
+        For what is no name or no molecule, a name that is taken or unfit for a file name, molecules that no model here
+        can represent, two with one name, a molecule on both sides of the task, or nothing to train on or to test.
     """
+    task = _of_right_types(task, where)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}", task.name):
         raise UserError(
             f"{where}: the task's name {task.name!r} is no plain word; allowed are up to 60 letters, digits, - and _, "
@@ -102,6 +104,21 @@ def content_sha256(task: Task) -> str:
     return hashlib.sha256(strict_json.canonical(lists | {"models_of": task.models_of}).encode()).hexdigest()
 
 
+def _of_right_types(task: Task, where: str) -> Task:
+    """Return the task with its molecules in tuples; a Python file may have made it of anything."""
+    for key in ("name", "note"):
+        if not isinstance(getattr(task, key), str):
+            raise UserError(f"{where}: the task's {key} is {_kind(getattr(task, key))}; it must be text.")
+    for split in leakage.SPLITS:
+        found = getattr(task, split)
+        if not isinstance(found, (tuple, list)) or not all(isinstance(one, Molecule) for one in found):
+            raise UserError(
+                f"{where}: the task's {split} is no tuple of molecules; make each with "
+                "gmd26_md.own_molecules.from_smiles('CCO'), or return a dict."
+            )
+    return replace(task, train=tuple(task.train), id=tuple(task.id), ood=tuple(task.ood))
+
+
 def _check_molecule(molecule: Molecule, where: str) -> None:
     if molecule.family in FAMILIES and molecule not in family_members(molecule.family):
         raise UserError(f"{where}: {molecule.name} is not of the benchmark's {molecule.family}; name another family.")
@@ -114,6 +131,12 @@ def _check_molecule(molecule: Molecule, where: str) -> None:
         raise UserError(
             f"{where}: {molecule.name} has multiplicity {molecule.multiplicity}; the models know closed shells only. "
             "Take it out, or complete it with hydrogen."
+        )
+    n_pieces = constitution(molecule).count(".") + 1
+    if n_pieces > 1:  # of a structure file; a SMILES of several is refused where it is read
+        raise UserError(
+            f"{where}: {molecule.name} falls into {n_pieces} pieces by its bonds, pairs within 1.25 times the sum of "
+            "their covalent radii; give one whole molecule, with positions in Å."
         )
 
 

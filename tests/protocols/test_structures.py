@@ -33,6 +33,12 @@ def in_one_place():
     return atoms
 
 
+def charged():
+    atoms = molecule("CH3OH")
+    atoms.set_initial_charges([0.3, 0.2, 0.2, 0.1, 0.1, 0.1])
+    return atoms
+
+
 @pytest.mark.parametrize(
     ("atoms", "said"),
     [
@@ -44,6 +50,10 @@ def in_one_place():
         (changed(info={"charge": -0.5}), "has charge -0.5"),
         (changed(info={"charge": "minus"}), "has charge minus"),
         (changed(info={"charge": [0, 1]}), "has charge"),
+        (changed(info={"total_charge": 1}), "has charge 1"),
+        (changed(info={"charge": 0, "net_charge": -1}), "has charge -1"),
+        (charged(), "has charge 1"),
+        (changed(symbols=["X", "O", "H", "H", "H", "H"]), "has an atom X, which is no element"),
     ],
 )
 def test_what_is_no_molecule_in_vacuum_is_refused_in_one_line(tmp_path, atoms, said):

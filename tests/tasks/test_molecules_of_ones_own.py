@@ -126,6 +126,24 @@ def test_a_structure_file_gives_a_molecule_a_frame_with_its_own_geometry(tmp_pat
         from_file(tmp_path / "two.extxyz", name="both")
 
 
+def test_a_structure_is_not_given_the_name_of_another_molecule_of_the_benchmark(tmp_path):
+    write(tmp_path / "ethanol.xyz", ase_molecule("H2O"))
+    with pytest.raises(UserError, match=r"'ethanol' is C2H6O, OCC, in the benchmark.*another molecule \(H2O\)"):
+        from_file(tmp_path / "ethanol.xyz")
+    write(tmp_path / "ethanol.xyz", ase_molecule("CH3CH2OH"))
+    assert from_file(tmp_path / "ethanol.xyz")[0].name == "ethanol"
+
+
+def test_magnetic_moments_say_the_spin_where_nothing_else_does():
+    oxygen = ase_molecule("O2")  # with a moment of 1 on each atom
+    assert from_atoms(oxygen, "oxygen").multiplicity == 3
+    oxygen.info["multiplicity"] = 1
+    assert from_atoms(oxygen, "oxygen").multiplicity == 1
+    oxygen.set_initial_magnetic_moments([float("nan"), 1.0])
+    with pytest.raises(UserError, match="magnetic moments that are not finite"):
+        from_atoms(oxygen, "oxygen")
+
+
 def test_charge_and_spin_of_atoms_are_read_and_an_odd_electron_is_a_doublet():
     methyl, ammonium = ase_molecule("CH3"), ase_molecule("NH3")
     assert from_atoms(methyl, "methyl").multiplicity == 2

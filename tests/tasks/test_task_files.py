@@ -126,6 +126,8 @@ def task():
         (("smiles: CCCOCCC", 'smiles: "CC[O-]"'), r"CC\[O-\] has charge -1; the models know neutral molecules only"),
         (("smiles: CCCOCCC", 'smiles: "CC[O]"'), r"CC\[O\] has multiplicity 2"),
         (("[CCOC, CCOCC]\n", "[CCOC, CCOCC]\n    name: both\n"), "the name 'both' stands for 2 SMILES"),
+        (("ood:", "id: 0\nood:"), "mine.yaml, id is not a list"),
+        (("ood:", "id: {}\nood:"), "mine.yaml, id is not a list"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_in_one_line_with_its_place(task_file, changed, said):
@@ -169,6 +171,55 @@ def test_a_file_that_holds_no_task_is_refused_in_one_line(task_file, text, name,
     with pytest.raises(UserError, match=said) as caught:
         tasks.get(task_file(text, name))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("Task('a', 'b', train=('CCO',), ood=(two,))", "train is no tuple of molecules; make each with"),
+        ("Task('a', 'b', train=one, ood=(two,))", "train is no tuple of molecules"),
+        ("Task('a', 'b', train=(one,), ood=(two,), id=None)", "id is no tuple of molecules"),
+        ("Task(5, 'b', train=(one,), ood=(two,))", "name is a number; it must be text"),
+        ("Task('a', None, train=(one,), ood=(two,))", "note is nothing; it must be text"),
+    ],
+)
+def test_a_task_that_a_python_file_made_of_other_things_is_refused_in_one_line(task_file, made, said):
+    head = "from gmd26_md import Task\nfrom gmd26_md.own_molecules import from_smiles\n"
+    text = f"{head}one, two = from_smiles('CCO'), from_smiles('CCCO')\ndef task():\n    return {made}\n"
+    with pytest.raises(UserError, match=said) as caught:
+        tasks.get(task_file(text, "mine.py"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_task_that_a_python_file_made_with_lists_is_a_task(task_file):
+    head = "from gmd26_md import Task\nfrom gmd26_md.own_molecules import from_smiles\n"
+    made = "Task('a', 'b', train=[from_smiles('CCO')], ood=[from_smiles('CCCO')])"
+    task = tasks.get(task_file(f"{head}def task():\n    return {made}\n", "mine.py"))
+    assert (task.train, task.ood) == ((molecules.get("ethanol"),), (molecules.get("propan-1-ol"),))
+
+
+@pytest.mark.parametrize("unit", ["Bohr", "two molecules"])
+def test_a_structure_that_is_no_one_molecule_cannot_be_held_against_the_others_and_is_refused(
+    task_file, tmp_path, unit
+):
+    atoms = ase_molecule("CH3CH2OH")
+    if unit == "Bohr":
+        atoms.positions /= 0.529177  # no bonds are seen, and so no twin in training
+    else:
+        twin = ase_molecule("CH3CH2OH")
+        twin.positions += 8.0
+        atoms += twin
+    write(tmp_path / "mine.xyz", atoms)
+    with pytest.raises(UserError, match=r"mine.yaml: mine falls into \d pieces by its bonds.*one whole molecule.*in Å"):
+        tasks.get(task_file("train: [{molecule: ethanol}]\nood: [{file: mine.xyz}]\n"))
+
+
+def test_names_stand_on_one_line(task_file, tmp_path):
+    methanol = ase_molecule("CH3OH")
+    methanol.info["name"] = "wood\nspirit"
+    write(tmp_path / "mine.traj", methanol)
+    task = tasks.get(task_file('train: [{smiles: CCO, name: "grain\\nspirit"}]\nood: [{file: mine.traj}]\n'))
+    assert [m.name for m in task.molecules] == ["grain spirit", "wood spirit"]
 
 
 def test_a_file_that_is_not_there_is_not_taken_for_a_name():
