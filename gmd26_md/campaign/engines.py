@@ -24,6 +24,7 @@ from gmd26_md.errors import UserError
 
 DASK_INSTALL = "pip install 'gmd26-md[campaign]'"
 CONNECT_S = 20.0
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 Submit = Callable[..., Future[Any]]
 
 
@@ -98,7 +99,7 @@ def _begin_local(n_threads: int) -> None:
     from gmd26_md.reference.pool import begin_worker
 
     begin_worker(None, ())
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in _THREADS:
         os.environ[name] = str(n_threads)  # for the children, which compute
 
 
@@ -146,8 +147,8 @@ def _connected(distributed: Any, address: str) -> Any:
 @contextmanager
 def _slurm(path: Path, n_workers: int | None) -> Iterator[Engine]:
     distributed = _imported("distributed")
+    n = n_workers or _jobs(path)
     cluster = slurm_cluster(path)
-    n = n_workers or int(_slurm_file(path).get("jobs", 1))
     if shutil.which("sbatch") is None:
         cluster.close()
         raise UserError(f"{path}: no sbatch here; give the command on a machine that submits SLURM jobs.")
@@ -165,11 +166,35 @@ def slurm_cluster(path: Path) -> Any:
         If the file or dask-jobqueue is missing, or it refuses the arguments.
     """
     jobqueue = _imported("dask_jobqueue", "dask-jobqueue")
-    given = {name: value for name, value in _slurm_file(path).items() if name != "jobs"}
+    given = {"processes": 1} | {name: value for name, value in _slurm_file(path).items() if name != "jobs"}
     try:
-        return jobqueue.SLURMCluster(**({"processes": 1} | given))
+        return jobqueue.SLURMCluster(**_one_thread_each(given))
     except (TypeError, ValueError) as problem:
-        raise UserError(f"{path}: dask-jobqueue refuses it: {problem}") from problem
+        raise UserError(f"{path}: dask-jobqueue refuses it: {' '.join(str(problem).split())}") from problem
+
+
+def _one_thread_each(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return arguments by which a worker runs one unit at a time, on its share of the cores of the job.
+
+    Of `cores`, dask-jobqueue makes as many threads of the worker: a GPU would get as many units at once.
+    """
+    cores, processes = given.get("cores"), given["processes"]
+    if not (isinstance(cores, int) and isinstance(processes, int) and cores >= processes >= 1):
+        return given  # dask-jobqueue says what is wrong with it, or has it from a file of its own
+    lines = [f"export {name}={cores // processes}" for name in _THREADS]
+    return {
+        "job_cpu": cores,
+        **given,
+        "cores": processes,
+        "job_script_prologue": [*lines, *(given.get("job_script_prologue") or [])],
+    }
+
+
+def _jobs(path: Path) -> int:
+    n = _slurm_file(path).get("jobs", 1)
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise UserError(f"{path}: jobs is {n!r}; it must be a whole number of 1 or more.")
+    return n
 
 
 def _slurm_file(path: Path) -> Mapping[str, Any]:
@@ -177,9 +202,9 @@ def _slurm_file(path: Path) -> Mapping[str, Any]:
 
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as problem:
+    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as problem:  # what PyYAML lets through, too
         raise UserError(
-            f"cannot read {path or 'the SLURM file'}: {problem}; write --engine slurm:FILE.yaml."
+            f"cannot read {path}: {' '.join(str(problem).split())}; write --engine slurm:FILE.yaml."
         ) from problem
     if not isinstance(found, dict):
         raise UserError(
@@ -205,16 +230,16 @@ def _dask_engine(client: Any, words: str) -> Engine:
 @contextmanager
 def _named(module: str, function: str, n_workers: int | None) -> Iterator[Engine]:
     try:
-        make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as problem:
+        made = getattr(importlib.import_module(module), function)(n_workers)
+    except Exception as problem:  # anybody's code may raise anything
+        said = " ".join(f"{type(problem).__name__}: {problem}".split())
         raise UserError(
-            f"--engine {module}:{function}: {problem}; name a function that returns an executor."
+            f"--engine {module}:{function}: {said}; name a function that takes the number of workers and returns an "
+            "executor."
         ) from problem
-    executor = make(n_workers)
-    if not isinstance(executor, Executor):
-        raise UserError(
-            f"{module}:{function} returned {type(executor).__name__}, which is no concurrent.futures.Executor."
-        )
+    if not isinstance(made, Executor):
+        raise UserError(f"{module}:{function} returned {type(made).__name__}, which is no concurrent.futures.Executor.")
+    executor: Executor = made
     try:
         yield Engine(lambda resources, call, *given: executor.submit(call, *given), f"{module}:{function}")
     finally:

@@ -32,6 +32,12 @@ def hangs() -> BaseCalculator:
     return EMT()
 
 
+def counts(marker: str) -> BaseCalculator:
+    """Write down how many cores there are, as what opens a process a core sees it."""
+    Path(marker).write_text(str(os.cpu_count()), encoding="utf-8")
+    return EMT()
+
+
 def asks() -> BaseCalculator:
     """Ask the person who is not there."""
     input("Accept the licence? [y/N] ")

@@ -112,6 +112,13 @@ def test_a_model_runs_by_the_python_of_its_environment(tmp_path: Path, monkeypat
     assert (tmp_path / "marker").read_text(encoding="utf-8") == "other"
 
 
+def test_a_unit_sees_its_worker_s_share_of_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # as local processes and Dask say it
+    _, plain, out = one_unit(tmp_path, "counts", f'{{model-arg: "marker={tmp_path / "marker"}"}}')
+    run_unit(plain, out, 120.0, "all")
+    assert (tmp_path / "marker").read_text(encoding="utf-8") == "3"
+
+
 def test_a_model_s_file_that_changes_under_way_spoils_the_unit(tmp_path: Path) -> None:
     own = tmp_path / "changing.py"
     shutil.copyfile(MODELS, own)

@@ -89,9 +89,14 @@ def test_slurm_without_sbatch_says_so_and_waits_for_no_job(tmp_path: Path, monke
         pass
 
 
+def breaks(n_workers: int | None) -> Executor:
+    raise RuntimeError("no\nnodes")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        (f"{__name__}:breaks", "RuntimeError: no nodes; name a function"),
         ("proceses", "processes, dask"),
         ("no_such_module:f", "no_such_module"),
         (f"{__name__}:no_executor", "no concurrent.futures.Executor"),
@@ -101,6 +106,24 @@ def test_slurm_without_sbatch_says_so_and_waits_for_no_job(tmp_path: Path, monke
 def test_what_is_no_engine_says_so(name: str, words: str) -> None:
     with pytest.raises(UserError, match=words), open_engine(name, 1):
         pass
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"cores: 1\njobs: many\n", "jobs is 'many'"),
+        (b"cores: 1\njobs: 0\n", "jobs is 0"),
+        (b"\xff\xfe\x00", "cannot read"),
+        (b"when: 2024-13-45\n", "cannot read"),
+    ],
+)
+def test_a_slurm_file_that_is_none_is_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+    pytest.importorskip("dask_jobqueue")
+    path = tmp_path / "slurm.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=words) as problem, open_engine(f"slurm:{path}"):
+        pass
+    assert "\n" not in str(problem.value)
 
 
 def test_a_scheduler_that_is_not_there_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +144,8 @@ def test_the_job_script_holds_what_the_file_says(tmp_path: Path) -> None:
     )
     with slurm_cluster(path) as cluster:
         script = cluster.job_script()
+    assert "--nthreads 1 " in script.splitlines()[-1]  # one unit at a time, with all four cores
+    assert "export OMP_NUM_THREADS=4" in script.splitlines()
     for line in ("#SBATCH -p gpu", "#SBATCH --cpus-per-task=4", "#SBATCH -t 04:00:00", "#SBATCH --gres=gpu:1"):
         assert line in script
     assert "--resources GPU=1" in script
