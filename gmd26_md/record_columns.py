@@ -232,7 +232,33 @@ def _schema() -> pa.Schema:
 
 
 def _as_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    return _arrow("pyarrow").Table.from_pylist(list(rows), schema=_schema())
+    """Return the rows as columns.
+
+    Raises
+    ------
+    UserError
+        For a value that is not of its column's kind, with the record that has it.
+    """
+    table = _arrow("pyarrow").Table
+    try:
+        return table.from_pylist(list(rows), schema=_schema())
+    except (ValueError, TypeError, OverflowError) as problem:
+        for row in rows:
+            for name, value in row.items():
+                _check_kind(row, name, value)
+        raise UserError(f"the records make no columns: {' '.join(str(problem).split())}.") from problem
+
+
+def _check_kind(row: Mapping[str, Any], name: str, value: Any) -> None:
+    pa = _arrow("pyarrow")
+    kind = _schema().field(name).type
+    try:
+        pa.array([value], type=kind)
+    except (ValueError, TypeError, OverflowError) as problem:
+        raise UserError(
+            f"the record of {row['molecule']} by {row['model']}, seed {row['seed']}, has {name} = {value!r}, which is "
+            f"no {kind}; leave its folder out, or read it with the version that wrote it."
+        ) from problem
 
 
 def _arrow(name: str) -> Any:
