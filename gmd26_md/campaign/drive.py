@@ -212,7 +212,7 @@ def _failed_again(
 ) -> bool:
     """Note why a unit failed; tell whether that was its last attempt, and write that down."""
     reasons = attempts.setdefault(unit.key, [])
-    reasons.append(f"{problem}" or type(problem).__name__)
+    reasons.append(" ".join(f"{problem}".split()) or type(problem).__name__)  # one line, as it is told
     if len(reasons) <= campaign.n_retries:
         return False
     progress.failed[unit.key] = reasons[-1]
@@ -223,10 +223,17 @@ def _failed_again(
 
 
 def _clean(out: Path) -> None:
-    """Remove what workers of this host that are gone left at work; those of other hosts may be alive."""
+    """Remove what workers that are gone left at work: all of this host's, and of others' what is done by now.
+
+    Those of other hosts may be alive: what they are still doing is done already, and is dropped either way.
+    """
     for path in (out / "at-work").glob("*"):
         host, _, rest = path.name.split("-", 1)[-1].rpartition("-")[0].rpartition("-")
-        if host == socket.gethostname() and rest.isdigit() and not _alive(int(rest)):
+        if host == socket.gethostname() and rest.isdigit():
+            is_left = not _alive(int(rest))
+        else:
+            is_left = (out / "units" / path.name.partition("-")[0] / "unit.json").is_file()
+        if is_left:
             shutil.rmtree(path, ignore_errors=True)
 
 

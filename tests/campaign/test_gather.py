@@ -15,7 +15,7 @@ from ase.io import write
 from click.testing import CliRunner
 
 from gmd26_md.campaign.description import read_campaign
-from gmd26_md.campaign.drive import _clean, run_missing
+from gmd26_md.campaign.drive import Progress, _clean, _failed_again, run_missing
 from gmd26_md.campaign.gather import _made_of, gather
 from gmd26_md.campaign.units import Unit, units_of
 from gmd26_md.commands.campaign import _print_summaries, command
@@ -205,6 +205,24 @@ def test_what_a_driver_that_was_killed_had_half_gathered_is_cleared_away(
         folder.mkdir(parents=True)
     _clean(out)
     assert [path.name for path in (out / "at-work").iterdir()] == [mine.name]
+
+
+def test_what_a_worker_of_another_host_left_goes_when_its_unit_is_done(plan: tuple[Path, list[Unit]]) -> None:
+    out, (first, second) = plan
+    put(out, first, [record("water")])
+    left, may_be_alive = (out / "at-work" / f"{unit.key}-node-7-4711-0" for unit in (first, second))
+    for folder in (left, may_be_alive):
+        folder.mkdir(parents=True)
+    _clean(out)
+    assert list((out / "at-work").iterdir()) == [may_be_alive]
+
+
+def test_the_reason_of_a_failure_is_one_line(plan: tuple[Path, list[Unit]], tmp_path: Path) -> None:
+    _, (first, _) = plan
+    campaign = replace(read_campaign(tmp_path / "campaign.yaml"), n_retries=0)
+    progress = Progress([first])
+    assert _failed_again(campaign, first, RuntimeError("one\n  two"), {}, progress)
+    assert progress.failed == {first.key: "one two"}
 
 
 def test_the_next_call_and_the_status_forget_a_failure_of_a_unit_that_is_done(
