@@ -163,8 +163,8 @@ def _labelled(task: Task, folder: Path, level: str, n_frames: int | None) -> lis
 
 def _minima(task: Task, folder: Path, level: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the reference minima that are there, by molecule; none where one is missing, so that all are ranked."""
-    paths = {m.name: path_of(folder, level, m, "minimum") for m in task.tested}
+    paths = {m: path_of(folder, level, m, "minimum") for m in task.tested}
     if not all(path.is_file() for path in paths.values()):
         return {}
-    read = {name: read_frames(path) for name, path in paths.items()}
+    read = {m.name: read_frames(path, m) for m, path in paths.items()}
     return {name: (frames.numbers, frames.positions) for name, frames in read.items()}

@@ -157,9 +157,10 @@ def _beyond_rest_lengths(pairs: Sequence[Pair]) -> dict[str, float]:
         for p, difference in zip(pairs, differences, strict=True)
     ]
     all_left, everything = (np.concatenate([part.ravel() for part in parts]) for parts in (left, differences))
+    whole = float((everything**2).sum())
     return {
         "force_mae_beyond_rest_lengths_eV_per_A": float(np.abs(all_left).mean()),
-        "rest_lengths_fraction": 1.0 - float((all_left**2).sum() / (everything**2).sum()),
+        "rest_lengths_fraction": 1.0 - float((all_left**2).sum()) / whole if whole > 0.0 else 0.0,
     }
 
 
@@ -214,7 +215,7 @@ def _match(frames: Trajectory, positions: np.ndarray) -> int | None:
 def _all_frames(data: Path, level: str, molecule: Molecule) -> Trajectory | None:
     """Return the frames of all files of a molecule at a level, one after the other; None if there is none."""
     paths = [store.path_of(data, level, molecule, name) for name in _FRAME_FILES]
-    parts = [store.read_frames(path) for path in paths if path.is_file()]
+    parts = [store.read_frames(path, molecule) for path in paths if path.is_file()]
     if not parts:
         return None
     positions, energies, forces = (
@@ -227,6 +228,6 @@ def _minimum_rmsd(molecule: Molecule, first: tuple[Path, str], second: tuple[Pat
     paths = [store.path_of(data, level, molecule, "minimum") for data, level in (first, second)]
     if not all(path.is_file() for path in paths):
         return None
-    one, other = (store.read_frames(path) for path in paths)
+    one, other = (store.read_frames(path, molecule) for path in paths)
     bonds = bond_graph(one.numbers, one.positions[0]).bonds
     return symmetric_rmsd(one.numbers, bonds, one.positions[0], other.positions[0])[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from gmd26_md.errors import UserError
 from gmd26_md.files import sha256_of, write_text_whole
@@ -34,14 +35,19 @@ def path_of(data: Path, level: str, molecule: Molecule, stage: str) -> Path:
     return folder_of(data, level, molecule) / f"{stage}.extxyz"
 
 
-def read_frames(path: Path) -> Trajectory:
+def read_frames(path: Path, molecule: Molecule | None = None) -> Trajectory:
     """Read reference frames and hold them to what reference data must be.
+
+    Parameters
+    ----------
+    molecule
+        Whose frames they must be, by their atoms in order; None: anybody's.
 
     Raises
     ------
     UserError
-        If the file is missing, is not the one that its provenance names (where there is one), does not parse, or an
-        energy, force or position is not finite.
+        If the file is missing, is not the one that its provenance names (where there is one), does not parse, has the
+        atoms of another molecule, or an energy, force or position is not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -55,6 +61,11 @@ def read_frames(path: Path) -> Trajectory:
         raise UserError(
             f"{path} is not a trajectory with energies and forces ({problem}); delete and regenerate it."
         ) from problem
+    if molecule is not None and tuple(chemical_symbols[z] for z in frames.numbers) != molecule.symbols:
+        raise UserError(
+            f"{path} has other atoms, or another order of them, than {molecule.name} ({molecule.formula}); delete and "
+            "regenerate it."
+        )
     for name in ("positions", "energies", "forces"):
         if not np.isfinite(getattr(frames, name)).all():
             raise UserError(f"{path} has {name} that are not finite; delete and regenerate it.")

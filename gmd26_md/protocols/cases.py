@@ -160,11 +160,7 @@ def has_minimum(data: Path | None, level: str, molecule: Molecule) -> bool:
 def _stored_minimum(data: Path | None, level: str, molecule: Molecule) -> Trajectory | None:
     if data is None or not has_minimum(data, level, molecule):
         return None
-    path = store.path_of(data, level, molecule, "minimum")
-    minimum = store.read_frames(path)
-    if not np.array_equal(minimum.numbers, molecule.atoms().numbers):
-        raise UserError(f"{path} has other atoms, or another order of them, than {molecule.name}; regenerate it.")
-    return minimum
+    return store.read_frames(store.path_of(data, level, molecule, "minimum"), molecule)
 
 
 def _slugs(names: Sequence[str]) -> list[str]:

@@ -1,5 +1,7 @@
 """Which frames are the test, and the small sets that travel."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from gmd26_md import molecules
 from gmd26_md.datasets import store
 from gmd26_md.datasets.heldout import heldout_frames, thin, write_small_set
 from gmd26_md.errors import UserError
+from gmd26_md.tasks import Task
+from gmd26_md.training.training_data import training_data
 from gmd26_md.trajectory import Trajectory
 
 LEVEL = "gfn2-xtb"
@@ -35,6 +39,16 @@ def data(tmp_path):
         for seed, (stage, n_frames) in enumerate([("minimum", 1), ("primary", 30), ("secondary", 130)]):
             store.write_stage(folder, stage, trajectory(molecule, n_frames, seed), {"settings": {}})
     return tmp_path / "data"
+
+
+@pytest.mark.parametrize("split", ["id", "ood"])
+def test_a_folder_of_another_molecule_in_its_place_is_refused(data, split):
+    shutil.rmtree(store.folder_of(data, LEVEL, ETHANOL))
+    shutil.copytree(store.folder_of(data, LEVEL, ETHANE), store.folder_of(data, LEVEL, ETHANOL))  # its own provenance
+    with pytest.raises(UserError, match=r"ethanol/.*has other atoms, or another order of them, than ethanol \(C2H6O\)"):
+        heldout_frames(data, LEVEL, ETHANOL, split)
+    with pytest.raises(UserError, match="has other atoms"):
+        training_data(Task("a", "", (ETHANOL,), (ETHANE,)), data, LEVEL)
 
 
 def test_the_id_test_is_the_secondary_after_its_validation_frames(data):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -53,6 +54,15 @@ def data(tmp_path_factory):
 
 def pairs_in(data):
     return pairs_of(PAIRS, (data, CHEAP), (data, DEAR))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_level_against_itself_differs_by_nothing(data):
+    found = compared(pairs_of(PAIRS, (data, CHEAP), (data, CHEAP)), CHEAP, CHEAP, n_resamples=2)
+    assert "NaN" not in json.dumps(found)
+    fractions = re.findall(r'"rest_lengths_fraction": ([^,}]+)', json.dumps(found))
+    assert fractions
+    assert set(fractions) == {"0.0"}
 
 
 def test_frames_are_found_by_their_geometry(data):
