@@ -214,6 +214,17 @@ def _prune(work: Path, records: list[Record], kept: str | float) -> None:
         if record.trajectory:
             for kind in ("trajectories", "labels"):
                 (work / kind / Path(record.trajectory).name).unlink(missing_ok=True)
+        if record.protocol == "distributions":
+            _prune_sampled(work, record)
+
+
+def _prune_sampled(work: Path, record: Record) -> None:
+    """Delete the dense frames of a molecule that distributions were made of, the model's and the reference's."""
+    for path in (work / "sampled").glob("*.npz"):
+        if path.name.startswith(f"{record.slug}-distributions-run"):
+            path.unlink()
+    for name in record.evidence.get("reference_runs", ()):
+        (work / "reference-runs" / f"{name}.npz").unlink(missing_ok=True)
 
 
 def _outcome(record: Record) -> str:

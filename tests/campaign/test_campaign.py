@@ -239,6 +239,29 @@ def test_trajectories_are_kept_by_rule(tmp_path: Path, kept: str | float, n_fait
     assert sum(r.verdict == "broken" for r in left) == n_broken
 
 
+def test_the_frames_that_distributions_are_made_of_are_kept_by_rule_too(tmp_path: Path) -> None:
+    files = {
+        "water": (
+            "sampled/water-distributions-run0.npz",
+            "sampled/water-distributions-run1.npz",
+            "reference-runs/a.npz",
+        ),
+        "heavy": ("sampled/heavy-distributions-run0.npz", "reference-runs/b.npz"),
+    }
+    records = []
+    for (name, mine), judgement, run in zip(files.items(), ("within noise", "off"), ("a", "b"), strict=True):
+        for path in mine:
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).touch()
+        made = replace(record(0, "faithful", ""), molecule=name, trajectory=None, evidence={"reference_runs": [run]})
+        records.append(replace(made, protocol="distributions", verdict=None, reason=f"{judgement}: so it is"))
+    worker._prune(tmp_path, records, "failures")
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.npz")}
+    assert left == set(files["heavy"])
+    worker._prune(tmp_path, records, "none")
+    assert not list(tmp_path.rglob("*.npz"))
+
+
 def record(seed: int, verdict: str, trajectory: str) -> Record:
     return Record(
         model="m", model_sha256="0", family="f", molecule="water", formula="H2O", split="user", task="user",
