@@ -130,8 +130,8 @@ def _disk_words(campaign: Campaign, units: list[Unit], all_mb: float) -> str:
     failures = "at most as much" if failed is None else f"{failed * all_mb:.0f} MB ({100 * failed:.0f} % so far)"
     kept = campaign.keep_trajectories
     return (
-        f"Raw trajectories of stability still to come: all {all_mb:.0f} MB, failures {failures}, none 0 MB; a fraction f "
-        f"keeps the failures and f of the rest. The file says {kept}."
+        f"Raw trajectories of stability still to come: all {all_mb:.0f} MB, failures {failures}, none 0 MB; a fraction "
+        f"f keeps the failures and f of the rest. The file says {kept}."
     )
 
 
