@@ -23,7 +23,7 @@ from gmd26_md.campaign.units import Unit
 from gmd26_md.errors import UserError
 from gmd26_md.files import write_text_whole
 from gmd26_md.records import Record, append_record, read_records
-from gmd26_md.run_folder import RunFolder
+from gmd26_md.run_folder import ASKED, RunFolder
 
 _numbers = itertools.count()
 _TRIES = 10  # to take a place that other drivers take too
@@ -35,10 +35,11 @@ def gather(out: Path, units: Sequence[Unit], failed: Mapping[str, str]) -> list[
 
     A folder is made anew, aside, when other units are done or failed than it was made of, and then takes the place of
     the old one. Files are hard links to the units' own where the disk can have them. The molecules of units that failed
-    are records of the verdict "error": they stay in the denominator. A folder of which no unit is done any more, as of
-    a model whose file has changed, is removed; the units' own folders stay.
+    are records of the verdict "error": they stay in the denominator, also where no unit of a task is done and one of
+    the same model and protocol on another task is. A folder of which no unit is done any more, as of a model whose file
+    has changed, is removed; the units' own folders stay.
 
-    Limit: where every unit of a model, task and protocol failed, there is no record to go by, and no folder.
+    Limit: where every unit of a model and protocol failed, there is no record to go by, and no folder.
 
     Parameters
     ----------
@@ -49,13 +50,16 @@ def gather(out: Path, units: Sequence[Unit], failed: Mapping[str, str]) -> list[
     for unit in units:
         groups.setdefault(unit.group, []).append(unit)
     found = []
+    ended = [unit for unit in units if is_done(out, unit)]
+    keys = {unit.key for unit in ended}  # another driver may have done what failed in this one
+    likes = {unit.group[:2]: unit for unit in reversed(ended)}
     for group, mine in groups.items():
-        done = [u for u in mine if is_done(out, u)]
-        ended = {u.key for u in done}  # another driver may have done what failed in this one
-        lost = [u for u in mine if u.key in failed and u.key not in ended]
+        done = [u for u in mine if u.key in keys]
+        lost = [u for u in mine if u.key in failed and u.key not in keys]
         target = out / "runs" / "-".join(group)
-        if done:
-            found.append(_gathered(out, target, mine, done, lost, failed))
+        like = done[0] if done else likes.get(group[:2])
+        if like and (done or lost):
+            found.append(_gathered(out, target, mine, done, lost, failed, like))
         else:
             _put_away(target, _aside(out))
     return found
@@ -68,6 +72,7 @@ def _gathered(
     units: Sequence[Unit],
     lost: Sequence[Unit],
     failed: Mapping[str, str],
+    like: Unit,
 ) -> Path:
     parts = {
         "campaign_units": [unit.key for unit in units],
@@ -79,7 +84,7 @@ def _gathered(
     aside = _aside(out)
     aside.mkdir(parents=True)
     try:
-        _fill(aside, out, planned, units, lost, failed, parts)
+        _fill(aside, out, planned, units, lost, failed, like, parts)
         _take_place(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -93,18 +98,21 @@ def _fill(
     units: Sequence[Unit],
     lost: Sequence[Unit],
     failed: Mapping[str, str],
+    like: Unit,
     parts: Mapping[str, Any],
 ) -> None:
+    """Write what a run folder holds; failures are written as `like` was, which is done."""
+    pattern = out / "units" / like.key
     folders = [out / "units" / unit.key for unit in units]
     lines = [(folder / "records.jsonl").read_text(encoding="utf-8") for folder in folders]
     write_text_whole(aside / "records.jsonl", "".join(text if text.endswith("\n") else text + "\n" for text in lines))
-    for record in _errors(_alike(read_records(aside / "records.jsonl"), units[0]), lost, failed):
+    for record in _errors(_alike(read_records(pattern / "records.jsonl"), like), lost, failed):
         append_record(aside / "records.jsonl", record)
     for folder in folders:
         for kind in _LINKED:
             _link(folder / kind, aside / kind)
-    write_text_whole(aside / "run.json", json.dumps(_about(folders, planned, parts), indent=1, sort_keys=True))
-    _summarised(aside, folders)
+    write_text_whole(aside / "run.json", json.dumps(_about(folders, pattern, planned, parts), indent=1, sort_keys=True))
+    _summarised(aside, pattern, same_task=bool(units))
 
 
 def _aside(out: Path) -> Path:
@@ -146,10 +154,15 @@ def _made_of(target: Path) -> Mapping[str, Any] | None:
     )
 
 
-def _about(folders: Sequence[Path], planned: Sequence[Unit], parts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the first unit's run folder was made for, with the molecules of all, those still to come too."""
+def _about(
+    folders: Sequence[Path], pattern: Path, planned: Sequence[Unit], parts: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return what a unit's run folder was made for, with the molecules of all units, those still to come too."""
     questions = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in folders]
-    whole = dict(questions[0])
+    whole = dict(questions[0] if questions else json.loads((pattern / "run.json").read_text(encoding="utf-8")))
+    if not questions:  # of another task
+        whole.pop(ASKED, None)
+        whole |= {"task": _task(planned[0]), "task_sha256": _task_sha256(planned[0])}
     for part in ("molecules", "frames"):
         whole[part] = {name: value for question in questions for name, value in question.get(part, {}).items()}
     for unit in planned:
@@ -176,6 +189,8 @@ def _errors(alike: Sequence[Record], lost: Sequence[Unit], failed: Mapping[str, 
             found += [
                 replace(
                     like,
+                    task=_task(unit),
+                    task_sha256=_task_sha256(unit),
                     molecule=name,
                     molecule_slug=molecule.slug if molecule else "",
                     formula=molecule.formula if molecule else "",
@@ -193,6 +208,15 @@ def _errors(alike: Sequence[Record], lost: Sequence[Unit], failed: Mapping[str, 
     return found
 
 
+def _task(unit: Unit) -> str:
+    """Return what records call a unit's task."""
+    return unit.task if unit.task_file else "user"
+
+
+def _task_sha256(unit: Unit) -> str:
+    return tasks.get(unit.task_file).sha256 if unit.task_file else ""
+
+
 def _link(source: Path, target: Path) -> None:
     for path in sorted(source.glob("*")):
         target.mkdir(exist_ok=True)
@@ -204,7 +228,7 @@ def _link(source: Path, target: Path) -> None:
             shutil.copyfile(path, target / path.name)
 
 
-def _summarised(folder: Path, parts: Sequence[Path]) -> None:
+def _summarised(folder: Path, pattern: Path, *, same_task: bool) -> None:
     """Write summary and table of all records; what a unit's summary says of the model is the same for all."""
     from gmd26_md.report.static_breakdown import break_down, with_breakdown
     from gmd26_md.report.static_folder import measured_in
@@ -212,8 +236,8 @@ def _summarised(folder: Path, parts: Sequence[Path]) -> None:
     from gmd26_md.report.tables import render
 
     run = RunFolder(folder)
-    one = strict_json.decoded(json.loads((parts[0] / "summary.json").read_text(encoding="utf-8")))
-    summary = summarise(run.records(), run.static_tables(), one.get("composition"))
+    one = strict_json.decoded(json.loads((pattern / "summary.json").read_text(encoding="utf-8")))
+    summary = summarise(run.records(), run.static_tables(), one.get("composition") if same_task else None)
     summary |= {name: one[name] for name in ("level_of_theory", "training") if name in one}
     with contextlib.suppress(UserError):  # no static errors, or a molecule whose unit failed: then they stay whole
         summary = with_breakdown(summary, break_down(measured_in(run)))

@@ -111,6 +111,32 @@ def test_a_molecule_that_failed_is_lost_from_every_start_of_a_relaxation(plan: t
     assert len(summary["failures"]) == len(errors)
 
 
+def test_a_task_of_which_every_unit_failed_is_there_as_errors(plan: tuple[Path, list[Unit]], tmp_path: Path) -> None:
+    out, _ = plan
+    write(tmp_path / "mine.xyz", Atoms("He"))
+    path = tmp_path / "campaign.yaml"
+    more = f"tasks: [duplication, fusion]\nmolecules: [{tmp_path / 'mine.xyz'}]"
+    path.write_text(path.read_text(encoding="utf-8").replace("tasks: [duplication]", more), encoding="utf-8")
+    units = units_of(read_campaign(path))
+    put(out, units[0], [record(units[0].molecules[0], seed=seed) for seed in (0, 1)])
+    lost = {u.key: "unknown element" for u in units if u.task in ("fusion", "mine")}
+    folders = gather(out, units, lost)
+    assert [f.name for f in folders] == ["stability-m-duplication", "stability-m-fusion", "stability-m-mine"]
+    for folder, task, names in (
+        (folders[1], "fusion", {name for u in units if u.task == "fusion" for name in u.molecules}),
+        (folders[2], "user", {"mine"}),
+    ):
+        found = read_records(folder / "records.jsonl")
+        assert Counter(r.molecule for r in found) == dict.fromkeys(names, 2)
+        assert {(r.task, r.verdict, r.reason) for r in found} == {(task, "error", "error: unknown element")}
+        assert len({r.key for r in found}) == len(found)
+        assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["task"] == task
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        assert summary["n_records"] == len(summary["failures"]) == len(found)
+    assert gather(out, units, lost) == folders
+    assert [f.name for f in gather(out, units, {})] == ["stability-m-duplication"]  # tried again, and not ended yet
+
+
 def test_units_still_to_come_are_asked_for_in_the_gathered_folder(plan: tuple[Path, list[Unit]]) -> None:
     out, (first, second) = plan
     put(out, first, [record(name) for name in first.molecules])
