@@ -25,6 +25,9 @@ from gmd26_md.trajectory import Trajectory
 MIN_FRAMES = 50
 """Below it a slope or a temperature says nothing, and is not judged."""
 
+FEW_ATOMS = 5
+"""No more atoms are few: slopes and temperatures of theirs scatter."""
+
 JUMP_ROBUST_SD = 20.0
 """A jump is a change that lies so many robust standard deviations off the work. Seen: 11.6 at most in 299,760 changes,
 whose number falls two- to threefold with each more."""
@@ -36,6 +39,7 @@ _ANHARMONIC = 13.0
 _JUMP_kT = 5.0  # no less is a jump, so that a handful of frames with hardly any spread raises none
 _SLOPE = 1.3  # seen: 0.92 to 1.05, in pieces of 60 frames 0.81 to 1.13; the next unit of forces is 1.9 away
 _SCALE = 2.0  # of the temperature from energies: seen 0.79 to 1.11, in pieces of 60 frames 0.69 to 1.36
+_SLOPE_OF_FEW, _SCALE_OF_FEW = 1.85, 3.0  # 120 frames of water at 500 K: 0.61, and half the temperature
 _STANDARD_ERRORS, _SLACK = 5.0, 0.2  # of the temperature from forces; seen: 1.9 standard errors
 _N_BLOCKS = 10
 
@@ -48,7 +52,7 @@ class Thermal:
     ----------
     work_slope
         Changes of the energy over works of the forces, 1 if both are in the same units: the median over the larger half
-        of the works, which a few bad frames do not move.
+        of the works, which a few bad frames do not move; infinite where no force does work.
     virial_K, virial_error_K
         Temperature from the virial of the forces, (3N-3) kT = -sum of r·F, and its standard error from ten blocks:
         exact for any potential that holds the molecule together. There are no velocities in the files to ask.
@@ -71,9 +75,9 @@ def thermal(frames: Trajectory, minimum_energy: float) -> Thermal:
     virial_K = -np.einsum("fax,fax->f", centred, frames.forces) / ((3 * frames.n_atoms - 3) * kB)
     blocks = [block.mean() for block in np.array_split(virial_K, _N_BLOCKS)]
     above = float(np.median(frames.energies)) - minimum_energy
-    large = np.abs(work) >= np.median(np.abs(work))
+    large = (np.abs(work) >= np.median(np.abs(work))) & (work != 0.0)
     return Thermal(
-        work_slope=float(np.median(change[large] / work[large])),
+        work_slope=float(np.median(change[large] / work[large])) if large.any() else float("inf"),
         virial_K=float(virial_K.mean()),
         virial_error_K=float(np.std(blocks) / np.sqrt(_N_BLOCKS - 1)),
         potential_K=float(2.0 * above / ((3 * frames.n_atoms - 6) * kB)),
@@ -87,12 +91,19 @@ def changes(frames: Trajectory) -> tuple[Floats, Floats]:
     return np.diff(frames.energies), np.asarray(work)
 
 
-def wrong_scale(found: Thermal, temperature_K: float) -> list[Fault]:
-    """Return a fault if energies or forces are not of the size that belongs to positions in Å at this temperature."""
+def wrong_scale(found: Thermal, temperature_K: float, *, few_atoms: bool = False) -> list[Fault]:
+    """Return a fault if energies or forces are not of the size that belongs to positions in Å at this temperature.
+
+    Parameters
+    ----------
+    few_atoms
+        Whether there are no more than `FEW_ATOMS`: two or three vibrations scatter more, and more is allowed.
+    """
     if found.work_slope is None or found.potential_K is None:
         return []
     slope, heat = found.work_slope, found.potential_K / temperature_K
-    belong, warm = 1 / _SLOPE <= slope <= _SLOPE, 1 / _SCALE <= heat <= _SCALE
+    most, hottest = (_SLOPE_OF_FEW, _SCALE_OF_FEW) if few_atoms else (_SLOPE, _SCALE)
+    belong, warm = 1 / most <= slope <= most, 1 / hottest <= heat <= hottest
     if belong and warm:
         return []
     seen = (
@@ -102,13 +113,15 @@ def wrong_scale(found: Thermal, temperature_K: float) -> list[Fault]:
     if belong:
         unit = likely_unit(heat, ENERGY_UNITS, 0.5)
         guess = f"energies and forces are likely in {unit}, and must be in eV and eV/Å: " if unit else ""
-        return [Fault("unit" if unit else "temperature", guess + seen, None, heat, _SCALE)]
+        return [Fault("unit" if unit else "temperature", guess + seen, None, heat, hottest)]
+    if slope == 0.0:
+        return [Fault("energy", f"energies do not change while the forces do work: {seen}", None, slope, most)]
     if warm:
         unit = "eV/Å with the sign of the gradient" if slope < 0 else likely_unit(1.0 / slope, FORCE_UNITS, 0.3)
         what = f"forces are {_guess(unit)}, and must be minus the gradient in eV/Å"
     else:
         what = f"energies are {_guess(likely_unit(slope, ENERGY_UNITS, 0.3))}, and must be in eV"
-    return [Fault("unit", f"{what}: {seen}", None, slope, _SLOPE)]
+    return [Fault("unit", f"{what}: {seen}", None, slope, most)]
 
 
 def _guess(unit: str | None) -> str:

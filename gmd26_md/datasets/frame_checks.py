@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from gmd26_md.datasets.faults import LENGTH_UNITS, Fault, and_more, likely_unit
 from gmd26_md.molecules import Molecule
-from gmd26_md.observables.bonds import BondGraph, bond_graph, pair_distances, radii_sums
+from gmd26_md.observables.bonds import BondGraph, all_pairs, bond_graph, pair_distances, radii_sums
 from gmd26_md.observables.topology import Event, Limits, examine_topology
 from gmd26_md.trajectory import Trajectory
 
@@ -17,6 +17,9 @@ Ints = NDArray[np.int64]
 
 SAME_POSITION_A = 1e-6
 """Frames with no coordinate farther apart are one: far below a step of dynamics, far above a file's last digit."""
+
+_SAME_SHAPE = 1e-5  # of sums over pairs: a copy with eight decimals is off by 1e-6
+_LEAST_ATOMS = 4
 
 _RIGHT_LENGTHS = (0.8, 1.25)  # a minimum against the force field's structure: 1.02 at most; Bohr for Å would be 1.89
 
@@ -47,6 +50,8 @@ def not_the_molecule(frames: Trajectory, molecule: Molecule) -> list[Fault]:
     if not np.array_equal(built.numbers, frames.numbers):
         return [Fault("molecule", f"the atoms are not in the order of {molecule.name} in this program")]
     graph = bond_graph(built.numbers, built.positions)
+    if not len(graph.bonds):  # an atom alone
+        return []
     lengths = pair_distances(frames.positions[:1], graph.bonds)[0]
     scale = float(np.median(lengths / graph.lengths))
     if not _RIGHT_LENGTHS[0] <= scale <= _RIGHT_LENGTHS[1]:
@@ -100,9 +105,9 @@ def changed_graph(frames: Trajectory, graph: BondGraph) -> list[Fault]:
 
 
 def longest_bond(frames: Trajectory, graph: BondGraph) -> float:
-    """Return the longest bond of `graph` in all frames, in units of the sum of its covalent radii."""
+    """Return the longest bond of `graph` in all frames, in units of the sum of its covalent radii; 0 without a bond."""
     distances = pair_distances(frames.positions, graph.bonds)
-    return float((distances / radii_sums(graph.numbers, graph.bonds)).max())
+    return float((distances / radii_sums(graph.numbers, graph.bonds)).max(initial=0.0))
 
 
 def repeated(frames: Trajectory) -> list[Fault]:
@@ -114,8 +119,13 @@ def repeated(frames: Trajectory) -> list[Fault]:
     if n:
         words = f"the same positions as frame {twins[second[0]]}{and_more(n)}: a duplicate frame"
         faults.append(Fault("duplicate", words, int(second[0])))
+    moved = moved_twins_before(frames.numbers, frames.positions)
+    copies = np.flatnonzero((moved >= 0) & (twins < 0))
+    if copies.size:
+        words = f"the shape of frame {moved[copies[0]]}, moved or turned{and_more(copies.size)}: a duplicate frame"
+        faults.append(Fault("duplicate", words, int(copies[0])))
     first, place, n_labels = _first_repeat([forces.tobytes() for forces in frames.forces])
-    if n_labels > n:
+    if n_labels > n and frames.n_atoms > 1:  # on an atom alone there is no force
         words = f"the same forces to the last bit as frame {first}{and_more(n_labels)}: a label that was not computed"
         faults.append(Fault("duplicate", words, place))
     return faults
@@ -150,6 +160,33 @@ def twins_before(positions: Floats) -> Ints:
     found = np.where(first < np.arange(n), first, n)
     np.minimum.at(found, pairs[:, 1], pairs[:, 0])
     found = np.minimum(found, found[first])  # what is near the first copy is near the others
+    return np.where(found < n, found, -1)
+
+
+def moved_twins_before(numbers: Ints, positions: Floats) -> Ints:
+    """Return for each frame the first one before it of the same shape, wherever it lies, (n_frames,); -1 for none.
+
+    Shapes are told by sums over all pairs of atoms that do not change when a molecule is moved, turned or mirrored, or
+    atoms of one element change places. Two or three atoms have too few distances to tell a copy from chance: -1.
+
+    Parameters
+    ----------
+    numbers
+        (n_atoms,).
+    positions
+        (n_frames, n_atoms, 3), Å.
+    """
+    n = len(positions)
+    if len(numbers) < _LEAST_ATOMS or n < 2:
+        return np.full(n, -1, dtype=np.int64)
+    pairs = all_pairs(len(numbers))
+    weights = numbers[pairs].prod(axis=1)
+    distances = pair_distances(positions, pairs)
+    sums = (distances, distances**2, weights * distances, weights / (1.0 + distances))
+    shapes = np.stack([one.sum(axis=1) for one in sums], axis=1)
+    near = cKDTree(shapes).query_pairs(_SAME_SHAPE, p=np.inf, output_type="ndarray")
+    found = np.full(n, n, dtype=np.int64)
+    np.minimum.at(found, near.max(axis=1, initial=0), near.min(axis=1, initial=n))
     return np.where(found < n, found, -1)
 
 

@@ -21,13 +21,14 @@ def stages_of(told: dict[str, dict[str, Any]]) -> tuple[str, ...]:
     All three of `store.STAGES` where the level's own dynamics sampled; those that the provenance names where frames
     were imported, labelled anew or thinned to travel.
     """
-    sampled = any("integrator" in entry for entry in told.values())  # the minimum's too: the rest may not be begun
+    # the minimum's entry too says how: the rest may not be begun
+    sampled = any("integrator" in entry or is_dynamics(entry) for entry in told.values())
     return store.STAGES if sampled or not told else tuple(told)
 
 
 def is_dynamics(entry: dict[str, Any]) -> bool:
     """Tell whether a stage is a trajectory of its own level: then time and temperature can be judged."""
-    return "integrator" in entry and "temperature_K" in entry.get("settings", {})
+    return "temperature_K" in entry.get("settings", {})
 
 
 def checked_frames(

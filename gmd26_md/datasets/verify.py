@@ -202,6 +202,7 @@ class _Look:
         kelvin = float(settings["temperature_K"])
         self.add(stage, frame_checks.wrong_clock(frames, float(settings["interval_fs"])))
         found = energy_checks.thermal(frames, minimum_energy)
+        few = frames.n_atoms <= energy_checks.FEW_ATOMS
         off = energy_checks.off_work(frames, graph.bonds)
         limit = energy_checks.jump_limit(off, kelvin)
         measured |= asdict(found) | {
@@ -209,7 +210,7 @@ class _Look:
             "allowed_off_K": energy_checks.allowed_off_K(found, kelvin),
         }
         measured |= {"largest_jump_eV": float(np.abs(off).max(initial=0.0)), "jump_limit_eV": limit}
-        if self.add(stage, energy_checks.wrong_scale(found, kelvin)):
+        if self.add(stage, energy_checks.wrong_scale(found, kelvin, few_atoms=few)):
             self.add(stage, energy_checks.wrong_temperature(found, kelvin))
             self.add(stage, energy_checks.jumps(off, limit))
 

@@ -66,6 +66,10 @@ def _size(name: str) -> Callable[[Measured], float | None]:
     return lambda measured: None if (value := measured.get(name)) is None else abs(value)
 
 
+def _least_steps(measured: Measured) -> str:
+    return f"{measured['least_start_steps']:g} up"
+
+
 def _off(measured: Measured) -> float | None:
     found, wanted = measured.get("virial_K"), measured.get("temperature_K")
     return None if found is None or wanted is None else abs(found - wanted)
@@ -95,6 +99,6 @@ _ROWS: tuple[tuple[str, Callable[[Measured], float | None], Callable[[Measured],
     ("longest bond, sums of covalent radii", _of("longest_bond_radii"), _fixed(f"{Limits().broken_radii:g}"), 1),
     ("energy jump over what is allowed", _ratio("largest_jump_eV", "jump_limit_eV"), _fixed("1"), 1),
     ("temperature of the forces off, K", _off, _stated("allowed_off_K"), 1),
-    ("start of secondary from primary's, steps", _ratio("start_rmsd_A", "step_rmsd_A"), _fixed("0.5 up"), -1),
+    ("start of secondary from primary's, steps", _ratio("start_rmsd_A", "step_rmsd_A"), _least_steps, -1),
     ("correlation of their energies", _size("energy_correlation"), _fixed("0.9"), 1),
 )

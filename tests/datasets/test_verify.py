@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from ase.units import Bohr, Hartree, kcal, mol
 
-from gmd26_md import molecules
+from gmd26_md import molecules, own_molecules
 from gmd26_md.datasets import energy_checks, frame_checks, pair_checks, store
+from gmd26_md.datasets.sample import SamplingSettings
 from gmd26_md.datasets.verify import Asked, verify, verify_molecule
 from gmd26_md.files import sha256_of
 from gmd26_md.trajectory import Trajectory
@@ -260,6 +261,24 @@ def test_a_frame_that_stands_there_twice_is_found(data, ethane, spoil):
     assert "ethane, primary, frame 30: the same positions as frame 10: a duplicate frame" in lines
 
 
+def turned(vectors):
+    """Return vectors, the last axis of an array, turned by a right angle and a bit."""
+    angle = 1.7
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
+    return vectors @ turn.T
+
+
+def test_a_frame_that_comes_again_moved_and_turned_is_found(data, ethane, spoil):
+    def repeat(a):
+        a["positions"][30] = turned(a["positions"][10]) + 1.5
+        a["forces"][30], a["energies"][30] = turned(a["forces"][10]), a["energies"][10]
+
+    spoil("primary", repeat)
+    kinds, lines = found(data, ethane)
+    assert ("primary", "duplicate") in kinds
+    assert "ethane, primary, frame 30: the shape of frame 10, moved or turned: a duplicate frame" in lines
+
+
 def test_a_label_that_was_not_computed_is_found(data, ethane, spoil):
     spoil("primary", lambda a: a["forces"].__setitem__(31, a["forces"][30]))
     kinds, lines = found(data, ethane)
@@ -420,6 +439,50 @@ def test_another_temperature_than_stated_is_found(data, ethane, retell):
     assert "not 150 K" in lines
 
 
+def test_a_temperature_is_held_to_what_is_stated_though_the_integrator_is_not_named(data, ethane, retell):
+    path = store.folder_of(data, LEVEL, ethane) / "provenance.json"
+    told = json.loads(path.read_text())
+    for entry in told.values():
+        entry.pop("integrator")
+    told["primary"]["settings"]["temperature_K"] = 150.0
+    path.write_text(json.dumps(told))
+    kinds, _ = found(data, ethane)
+    assert kinds == {("primary", "temperature")}
+
+
+def test_an_energy_that_never_changes_is_found(data, ethane, spoil):
+    spoil("primary", lambda a: a["energies"].fill(a["energies"][0]))
+    kinds, lines = found(data, ethane)
+    assert ("primary", "energy") in kinds
+    assert "energies do not change while the forces do work" in lines
+
+
+@pytest.mark.filterwarnings("error")
+def test_forces_that_are_nought_are_found(data, ethane, spoil):
+    spoil("primary", lambda a: a["forces"].fill(0.0))
+    kinds, _ = found(data, ethane)
+    assert ("primary", "unit") in kinds
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("smiles", ["[He]", "O=O", "O", "C"])
+def test_sound_data_of_few_atoms_have_no_problem(smiles, tmp_path, sampled):
+    molecule = own_molecules.from_smiles(smiles)
+    sampled(molecule, tmp_path, SamplingSettings(n_primary=80, n_secondary=60, equilibrate_ps=0.1))
+    assert found(tmp_path, molecule, Asked(n_label_frames=1))[1] == ""
+
+
+def test_two_frames_of_water_may_be_near_and_the_same_one_may_not_begin_both():
+    random = np.random.default_rng(3)
+    shape = molecules.get("ethanol").atoms().positions[:3]
+    positions = shape + 0.05 * random.normal(size=(40, 3, 3))
+    one = Trajectory(np.array([8, 1, 1]), np.arange(40.0), positions, None, np.arange(40.0), positions)
+    near, same = positions.copy(), positions.copy()
+    near[0] = positions[0] + 0.008 * random.normal(size=(3, 3))  # a third of a step
+    faults = [pair_checks.dependence(one, replace(one, positions=p), [1, 2])[0] for p in (near, same)]
+    assert ["the same start" in " ".join(f.words for f in some) for some in faults] == [False, True]
+
+
 # --- independence ---
 
 
@@ -432,6 +495,20 @@ def test_a_secondary_that_is_the_primary_is_found(data, ethane, retell):
     assert "secondary, frame 0: stands in the primary as frame 0 (and 59 more frames)" in lines
     assert "the same start" in lines
     assert "correlation 1.000" in lines
+
+
+def test_a_secondary_that_is_a_later_part_of_the_primary_turned_is_found(data, ethane, spoil):
+    primary = store.read_frames(store.path_of(data, LEVEL, ethane, "primary"))
+
+    def take(a):
+        for name in ("positions", "forces"):
+            a[name][:20] = turned(getattr(primary, name)[40:])
+        a["energies"][:20] = primary.energies[40:]
+
+    spoil("secondary", take)
+    kinds, lines = found(data, ethane)
+    assert ("secondary", "dependent") in kinds
+    assert "frame 0: stands in the primary as frame 40, moved or turned (and 19 more frames): the two must" in lines
 
 
 def test_one_shared_frame_is_enough(data, ethane, spoil):
