@@ -120,7 +120,7 @@ def _task_unit(
     named: Task,
     molecules: Sequence[Molecule],
 ) -> Unit:
-    options = {**model.options, **protocol.options}
+    options = _options(model, protocol)
     folders = _frames_folders(model, options)
     content = {
         "structures": {m.name: [m.smiles, _digest_of_frames(folders, m.slug)] for m in molecules},
@@ -133,9 +133,17 @@ def _task_unit(
 def _file_unit(campaign: Campaign, model: ModelEntry, protocol: ProtocolEntry, path: str) -> Unit:
     if not Path(path).is_file():
         raise UserError(f"molecules: {path} does not exist.")
-    options = {**model.options, **protocol.options}
+    options = _options(model, protocol)
     content = {"structures": sha256_of(Path(path)), "file": Path(path).name}  # its stem names the molecules
     return _unit(campaign, model, protocol, Path(path).stem, (), ("--molecules", path), options, content)
+
+
+def _options(model: ModelEntry, protocol: ProtocolEntry) -> dict[str, Any]:
+    """Return the options of a unit in one spelling and order: of which the file has them, the key should not tell."""
+    found: dict[str, Any] = {}
+    for options in (model.options, protocol.options):  # the protocol's go before the model's
+        found |= {str(name).lstrip("-").replace("_", "-"): value for name, value in options.items()}
+    return dict(sorted(found.items()))
 
 
 def _unit(

@@ -176,6 +176,10 @@ def test_a_key_follows_what_is_computed_and_nothing_else(tmp_path: Path) -> None
     assert keys(tmp_path, GOOD.replace("name: audit", "name: other")) == first  # what the campaign is called
     assert not keys(tmp_path, GOOD.replace("[300, 500]", "[300]")) & first
     assert not keys(tmp_path, GOOD.replace("quick", "standard")) & first
+    turned = GOOD.replace("preset: quick, temperature-K: [300, 500]", "temperature_K: [300, 500], preset: quick")
+    assert keys(tmp_path, turned) == first  # the order of options, and how they are spelled
+    twice = GOOD.replace("    name: xtb", "    name: xtb\n    options: {{temperature_K: [100], preset: quick}}")
+    assert keys(tmp_path, twice) == first  # the protocol's go before the model's
     added = GOOD.replace("models:", "models:\n  - harmonic")
     assert first < keys(tmp_path, added)  # a model that is added adds its units and leaves the others
 
