@@ -69,7 +69,8 @@ def import_command(source: str, **given: Any) -> int:
         click.echo(json.dumps(as_dict(seen, chosen, outcome), indent=1, ensure_ascii=False))
     else:
         say(seen, chosen, outcome, given["out"], dry_run=given["dry_run"])
-    return 1 if failed or seen.problems or not seen.found else 0
+    nothing = not any(molecule.slug in seen.found for molecule in chosen)  # of what was asked for
+    return 1 if failed or seen.problems or nothing else 0
 
 
 def _asked(given: dict[str, Any]) -> Asked:

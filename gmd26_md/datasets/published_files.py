@@ -101,6 +101,8 @@ def kind_of(path: Path) -> tuple[Kind | None, str]:
             start = handle.read(_START)
     except OSError as problem:
         return None, f"cannot be opened ({problem.strerror})"
+    if not start:
+        return None, "empty; fetch it again"
     for magic, why in (
         (b"version https://git-lfs", "a pointer of Git LFS, not the data; fetch it with 'git lfs pull'"),
         (b"\x89HDF\r\n", "HDF5, which is not read here; convert it to extended XYZ or npz"),
@@ -208,6 +210,8 @@ def _offsets(handle: io.BufferedReader) -> Iterator[int]:
         handle.seek(offset)
         first = handle.readline()
         if not first.strip():
+            if any(line.strip() for line in handle):
+                raise UserError(f"an empty line at byte {offset}, and more frames behind it; take the line out.")
             return
         for _ in range(int(first) + 1):
             handle.readline()
@@ -255,7 +259,13 @@ def _npz(path: Path, names: Names, at: Sequence[int] | None) -> Iterator[RawFram
         found = {key: _npz_field(archive, key, names) for key in FIELDS}
     n_frames = len(found["positions"])
     numbers = np.asarray(found["numbers"])
-    energies = found["energies"].reshape(len(found["energies"]), -1)[:, 0]
+    energies = found["energies"].reshape(len(found["energies"]), -1)
+    if energies.shape[1] != 1:
+        raise UserError(
+            f"expected one energy a frame, found energies of shape {found['energies'].shape}; name the right array "
+            "with --map energies=NAME."
+        )
+    energies = energies[:, 0]
     for key in ("energies", "forces"):
         if len(found[key]) != n_frames:
             raise UserError(f"expected {n_frames} {key}, one a geometry, found {len(found[key])}; the file is torn.")

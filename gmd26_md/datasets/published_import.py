@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from gmd26_md.datasets import store
+from gmd26_md.datasets.frame_checks import moved_twins_before
 from gmd26_md.datasets.published import Source, Survey
 from gmd26_md.datasets.published_files import frames
 from gmd26_md.datasets.published_units import ENERGY_UNITS, LENGTH_UNITS, complaint_about_forces, stiffness_eV_per_A2
 from gmd26_md.errors import UserError
 from gmd26_md.files import sha256_of
 from gmd26_md.molecules import Molecule
-from gmd26_md.observables.bonds import Bools, Ints
+from gmd26_md.observables.bonds import Bools, Floats, Ints
 from gmd26_md.trajectory import Trajectory
 
 _STAGES = ("secondary", "primary")  # the secondary first: the primary must not hold its frames
@@ -151,7 +152,8 @@ def _import_stage(
     folder = _folder(seen, out, molecule.slug)
     try:
         trajectory, prints = read_source(source, seen, settings)
-        kept, dropped = _sound(trajectory, prints, other, source, settings)
+        secondary = None if other is None else read_source(other, seen, settings)[0]
+        kept, dropped = _sound(trajectory, prints, secondary, source, settings)
         stiffness = stiffness_eV_per_A2(kept.numbers, kept.positions, kept.forces)
         complaint = complaint_about_forces(stiffness, source.parts[0].units)
         if complaint and settings.check_forces:
@@ -196,15 +198,22 @@ def read_source(source: Source, seen: Survey, settings: ImportSettings) -> tuple
 
 
 def _sound(
-    trajectory: Trajectory, prints: Ints, other: Source | None, source: Source, settings: ImportSettings
+    trajectory: Trajectory, prints: Ints, secondary: Trajectory | None, source: Source, settings: ImportSettings
 ) -> tuple[Trajectory, dict[str, int]]:
-    """Return the frames without the bad ones, and how many were dropped for what; a UserError if none may be."""
+    """Return the frames without the bad ones, and how many were dropped for what; a UserError if none may be.
+
+    A frame comes twice if it has the shape of another, in whatever order of atoms, file or place it stands.
+    """
     finite = np.isfinite(trajectory.energies)
     for array in (trajectory.positions, trajectory.forces):
         finite &= np.isfinite(array).all(axis=(1, 2))
     first = np.zeros(len(prints), dtype=bool)
     first[np.unique(prints, return_index=True)[1]] = True
-    shared = np.isin(prints, other.prints) if other is not None else np.zeros(len(prints), dtype=bool)
+    first &= ~_in_shape_of_one_before(trajectory.numbers, trajectory.positions)
+    shared = np.zeros(len(prints), dtype=bool)
+    if secondary is not None:
+        both = np.concatenate([secondary.positions, trajectory.positions])
+        shared = _in_shape_of_one_before(trajectory.numbers, both, secondary.n_frames)[secondary.n_frames :]
     faults: dict[str, Bools] = {
         "with energies, forces or positions that are not finite": ~finite,
         "whose positions come twice": ~first,
@@ -221,3 +230,13 @@ def _sound(
         raise UserError(f"{source.path}: no frame of {len(prints)} is left without the bad ones; look at the file.")
     dropped = {what: int(which.sum()) for what, which in faults.items() if which.any()}
     return (trajectory.part(np.flatnonzero(~bad)) if bad.any() else trajectory), dropped
+
+
+def _in_shape_of_one_before(numbers: Ints, positions: Floats, n_first: int | None = None) -> Bools:
+    """Tell which frames have the shape of one before them, or of one of the first `n_first`, (n_frames,)."""
+    finite = np.flatnonzero(np.isfinite(positions).all(axis=(1, 2)))
+    before = moved_twins_before(numbers, positions[finite])
+    of = np.where(before >= 0, finite[before], len(positions)) if finite.size else before
+    found = np.zeros(len(positions), dtype=bool)
+    found[finite] = of < (len(positions) if n_first is None else n_first)
+    return found

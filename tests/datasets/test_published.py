@@ -1,6 +1,7 @@
 """The reader of the published set, on small files of every shape it knows, right and wrong."""
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -374,6 +375,12 @@ def test_an_archive_whose_arrays_do_not_match_is_said(tmp_path):
     assert "expected 4 forces, one a geometry, found 3" in survey(tmp_path / "set", Asked(units=EV)).problems[0]
     write_npz(tmp_path / "set" / "primary.npz", t, F=t.forces[:, :5])
     assert "expected forces (8, 3) a frame, found (5, 3)" in survey(tmp_path / "set", Asked(units=EV)).problems[0]
+    two = np.stack([t.energies - 1.0, t.energies], axis=1)  # of which state, or level?
+    write_npz(tmp_path / "set" / "primary.npz", t, E=two)
+    assert (
+        "expected one energy a frame, found energies of shape (4, 2)"
+        in survey(tmp_path / "set", Asked(units=EV)).problems[0]
+    )
     write_npz(tmp_path / "set" / "primary.npz", t, forces=t.forces)
     assert "expected forces as one array F or forces" in survey(tmp_path / "set", Asked(units=EV)).problems[0]
 
@@ -445,9 +452,30 @@ def test_a_primary_that_holds_frames_of_the_secondary_is_not_independent(tmp_pat
     assert read(tmp_path / "out", "secondary").n_frames == 3  # the test stays whole
 
 
+@pytest.mark.parametrize("kind", ["extxyz", "npz"])
+def test_frames_of_the_secondary_are_known_in_another_file_order_and_place(kind, tmp_path):
+    primary, secondary = tmp_path / "set" / "primary.traj", tmp_path / "set" / f"secondary.{ENDINGS[kind]}"
+    write_traj(primary, labelled(ACID, 6, 1))
+    t = labelled(ACID, 6, 1, reversed_order(ACID)).part(slice(2, 5))
+    WRITERS[kind](secondary, replace(t, positions=t.positions + 0.5))
+    found = imported(tmp_path / "set", tmp_path / "out", Asked(units=EV))
+    assert "3 of 6 frames that are in the secondary trajectory too (the first is number 2" in found["primary"]
+
+
+def test_an_empty_line_between_frames_does_not_end_a_file_in_silence(tmp_path):
+    put(tmp_path / "set", kind="extxyz")
+    (path,) = (tmp_path / "set").rglob("primary.xyz")
+    path.write_text(path.read_text().replace("\n8\n", "\n\n8\n", 1))
+    (said,) = survey(tmp_path / "set").problems
+    assert "primary.xyz: an empty line at byte" in said
+    path.write_text(path.read_text().replace("\n\n8\n", "\n8\n", 1) + "\n \n")  # at the end they say nothing
+    assert survey(tmp_path / "set").problems == []
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
+        (b"", "empty; fetch it again"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
         (b"\x89HDF\r\n\x1a\n", "HDF5, which is not read here"),
         (b"PAR1....", "Parquet, which is not read here"),

@@ -112,6 +112,11 @@ def test_a_mistake_gets_one_line_with_its_cure(arguments, words, cli, published,
     assert not (tmp_path / "out").exists()
 
 
+def test_a_set_that_has_nothing_of_what_was_asked_for_is_no_success(cli, published, tmp_path):
+    code, said, _ = cli("data", "import", published, "--task", "combination", "--out", tmp_path / "out")
+    assert (code, "0 of 0 molecules were imported" in said) == (1, True)
+
+
 def test_a_problem_does_not_stop_the_rest_but_is_told_by_the_exit_code(cli, published, tmp_path):
     torn = published / "data" / "torn_primary.traj"
     write_traj(torn, labelled(ETHANE, 9, 4))
