@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import multiprocessing
 import os
 import shutil
@@ -123,7 +124,11 @@ def _dask(address: str, n_workers: int | None) -> Iterator[Engine]:
 def _local_cluster(distributed: Any, n_workers: int) -> Any:
     try:
         return distributed.LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,  # it prints a traceback of a unit that fails; we say why
         )
     except (OSError, RuntimeError, TimeoutError) as problem:
         raise UserError(

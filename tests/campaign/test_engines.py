@@ -47,6 +47,13 @@ def test_an_interrupt_ends_local_workers_and_waits_for_no_unit() -> None:
         assert not process.is_alive()
 
 
+def test_a_unit_that_fails_on_a_local_cluster_prints_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("distributed")
+    with open_engine("dask", 1) as engine, pytest.raises(ZeroDivisionError):
+        engine.submit({}, operator.truediv, 1, 0).result(timeout=60)
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_a_local_cluster_runs_what_asks_for_resources() -> None:
     # its workers offer none: the unit would wait for ever
     pytest.importorskip("distributed")
