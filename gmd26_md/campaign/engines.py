@@ -14,6 +14,8 @@ import logging
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -123,18 +125,32 @@ def _dask(address: str, n_workers: int | None) -> Iterator[Engine]:
 
 def _local_cluster(distributed: Any, n_workers: int) -> Any:
     try:
-        return distributed.LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,  # it prints a traceback of a unit that fails; we say why
-        )
+        with _interrupts_are_the_drivers():
+            return distributed.LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,  # it prints a traceback of a unit that fails; we say why
+            )
     except (OSError, RuntimeError, TimeoutError) as problem:
         raise UserError(
             f"no local Dask cluster can be started ({' '.join(str(problem).split()) or type(problem).__name__}); "
             "--engine processes needs none."
         ) from problem
+
+
+@contextmanager
+def _interrupts_are_the_drivers() -> Iterator[None]:
+    """Let processes that are started within take no notice of an interrupt: this one ends them, and they print less."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 def _connected(distributed: Any, address: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import operator
 import os
+import signal
 import sys
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -52,6 +53,15 @@ def test_a_unit_that_fails_on_a_local_cluster_prints_no_traceback(capfd: pytest.
     with open_engine("dask", 1) as engine, pytest.raises(ZeroDivisionError):
         engine.submit({}, operator.truediv, 1, 0).result(timeout=60)
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_an_interrupt_is_for_the_driver_of_a_local_cluster_alone() -> None:
+    # each of its workers would print two tracebacks
+    pytest.importorskip("distributed")
+    before = signal.getsignal(signal.SIGINT)
+    with open_engine("dask", 1) as engine:
+        assert engine.submit({}, signal.getsignal, signal.SIGINT).result(timeout=60) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_local_cluster_runs_what_asks_for_resources() -> None:
