@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gmd26_md.datasets.frame_checks import moved_twins_before, twins_before
 from gmd26_md.descriptors.reference import Frames, Reference, fit_reference, load_reference, measure, save_reference
 from gmd26_md.descriptors.soap import Soap
 from gmd26_md.descriptors.space import MODEL, SOAP, Space, model_space, soap_space
@@ -76,11 +77,17 @@ def file_frames(train: Path, heldout: Path) -> tuple[list[Frames], list[Frames],
     Raises
     ------
     UserError
-        For a file that is not there or is no molecules.
+        For a file that is not there or is no molecules, and a held-out structure that trains: it would be no scale.
     """
     from gmd26_md.structure_files import read_structures
 
     sets = [_together(read_structures(path)) for path in (train, heldout)]
+    n_shared = _n_shared(*sets)
+    if n_shared:
+        raise UserError(
+            f"{n_shared} structures of {heldout} are in {train} too, where they stand or moved and turned; hold out "
+            "others than those that train: their distance is nought, and no scale."
+        )
     return sets[0], sets[1], {"train": train.name, "heldout": heldout.name}
 
 
@@ -90,6 +97,18 @@ def _together(structures: Sequence[Atoms]) -> list[Frames]:
     for atoms in structures:
         alike.setdefault(tuple(atoms.numbers.tolist()), []).append(atoms.positions)
     return [(np.array(numbers), np.stack(positions)) for numbers, positions in alike.items()]
+
+
+def _n_shared(train: Sequence[Frames], heldout: Sequence[Frames]) -> int:
+    """Return how many held-out frames are frames that train."""
+    known = {tuple(numbers.tolist()): positions for numbers, positions in train}
+    n = 0
+    for numbers, positions in heldout:
+        trains = known.get(tuple(numbers.tolist()), positions[:0])
+        both = np.concatenate([trains, positions])
+        same = [twins[len(trains) :] for twins in (twins_before(both), moved_twins_before(numbers, both))]
+        n += int(np.any([(of >= 0) & (of < len(trains)) for of in same], axis=0).sum())
+    return n
 
 
 def space_to_fit(kind: str, train: Sequence[Frames], model: Checkpoint | VendorModel | None, name: str) -> Space:
@@ -110,8 +129,19 @@ def fit(
     name: str = "",
     on_progress: Callable[[float], None] = lambda fraction: None,
 ) -> Reference:
-    """Sum up training frames (`task_frames`, `file_frames`) in a space, keep them at `path`, and return them."""
+    """Sum up training frames (`task_frames`, `file_frames`) in a space, keep them at `path`, and return them.
+
+    Raises
+    ------
+    UserError
+        If the model says that other molecules trained it, and for what `fit_reference` refuses.
+    """
     train, heldout, made_of = frames
+    if _other_molecules(made_of, model):
+        raise UserError(
+            f"the molecules of {made_of.get('task')} are not those that trained {name}; leave out --task, or name the "
+            "task that trained it."
+        )
     space = space_to_fit(kind, train, model, name)
     reference = fit_reference(space, train, heldout, made_of, on_progress=on_progress)
     save_reference(reference, path)
@@ -124,7 +154,7 @@ def ruler(path: Path, model: Checkpoint | VendorModel | None, name: str) -> Rule
     Raises
     ------
     UserError
-        If it is damaged, or belongs to another model or to a task of one's own that did not train this one.
+        If it is damaged, or belongs to another model or to a task that did not train this one.
     """
     reference = load_reference(path)
     if reference.kind == SOAP:
@@ -142,17 +172,26 @@ def ruler(path: Path, model: Checkpoint | VendorModel | None, name: str) -> Rule
             f"{path} was fitted for another model than {name} (or before it was trained again); fit it again with "
             "'gmd26-md distance fit'."
         )
+    _refuse_another_task(reference, path, model, name)
     return Ruler(model_space(model, name), reference)
 
 
 def _refuse_another_task(reference: Reference, path: Path, model: Checkpoint | VendorModel | None, name: str) -> None:
-    """Raise if a reference and a model both say which task of one's own they are of, and it is not the same."""
+    """Raise if a reference and a model both say what they are of, a task of one's own or molecules, and differ."""
     fitted, trained = reference.made_of.get("task_sha256"), getattr(model, "training", {}).get("task_sha256")
-    if fitted and trained and fitted != trained:
+    if (fitted and trained and fitted != trained) or _other_molecules(reference.made_of, model):
         raise UserError(
             f"{path} was fitted for another task than trained {name}, or for other molecules of it; fit it again with "
-            "'gmd26-md distance fit --space soap --task FILE', with the file as it was in training."
+            "'gmd26-md distance fit', and of a task of one's own with --task FILE as it was in training."
         )
+
+
+def _other_molecules(made_of: Mapping[str, Any], model: Checkpoint | VendorModel | None) -> bool:
+    """Tell whether a reference and a model both name the molecules that trained, and not the same."""
+    fitted, trained = made_of.get("molecules"), getattr(model, "training", {}).get("molecules")
+    if not (isinstance(fitted, list) and isinstance(trained, list)):
+        return False
+    return set(map(str, fitted)) != set(map(str, trained))
 
 
 def asked(rulers: Sequence[Ruler], structures: Sequence[Atoms]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import molecule
-from ase.io import write
+from ase.io import read, write
 
 from gmd26_md.descriptors.reference import load_reference, save_reference
 from gmd26_md.records import Record
@@ -260,8 +260,31 @@ MISTAKES = [
     (("distance", "fit", "--space", "soap"), "name a --task"),
     (("distance", "fit", "--space", "soap", "--task", "duplication", "--data", "{place}"), "no reference data at"),
     (
-        ("distance", "fit", "--space", "soap", "--train", "{place}/one.xyz", "--heldout", "{place}/one.xyz"),
+        ("distance", "fit", "--space", "soap", "--train", "{place}/one.xyz", "--heldout", "{place}/heldout.xyz"),
         "cannot be calibrated",
+    ),
+    (
+        ("distance", "fit", "--space", "soap", "--train", "{place}/train.xyz", "--heldout", "{place}/turned.xyz"),
+        "30 structures of",
+    ),
+    (
+        ("distance", "--model", SHIPPED, "acetic acid", "--space", "soap", "--reference", "{place}/acids.soap.npz"),
+        "fitted for another task than trained schnet-duplication.pt, or for other molecules",
+    ),
+    (
+        (
+            "distance",
+            "fit",
+            "--model",
+            SHIPPED,
+            "--task",
+            "chain-extension",
+            "--data",
+            "{place}/alkanes",
+            "-o",
+            "{place}",
+        ),
+        "the molecules of chain-extension are not those that trained",
     ),
     (("distance", "errors", "--model", "{place}/tiny.pt", "--run", "{place}"), "has no records"),
     (("distance", "errors", "--model", "{place}/tiny.pt", "--frames", "{place}"), "no folder gfn2-xtb"),
@@ -271,9 +294,34 @@ MISTAKES = [
 ]
 
 
+def write_alkanes(data):
+    """Write a few frames of what trains in chain extension."""
+    from gmd26_md import tasks
+    from gmd26_md.datasets import store
+    from gmd26_md.trajectory import Trajectory
+
+    for known in tasks.get("chain-extension").train:
+        atoms = known.atoms()
+        for stage in ("primary", "secondary"):
+            n = 2
+            frames = Trajectory(
+                atoms.numbers, np.arange(n), np.tile(atoms.positions, (n, 1, 1)), None, np.zeros(n),
+                np.zeros((n, len(atoms), 3)),
+            )  # fmt: skip
+            store.write_stage(store.folder_of(data, "gfn2-xtb", known), stage, frames, {"settings": {}})
+
+
 @pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=[words for _, words in MISTAKES])
 def test_a_mistake_gets_one_line(place, cli, arguments, words):
     write(place / "one.xyz", molecule("CH3COOH"))
+    frames = read(place / "train.xyz", ":")
+    for atoms in frames:
+        atoms.rotate(40, "x")
+    write(place / "turned.xyz", frames)
+    soap = load_reference(place / "tiny.soap.npz")
+    made_of = soap.made_of | {"task": "two-acids", "molecules": ["ethanoic acid", "propanoic acid"]}
+    save_reference(replace(soap, made_of=made_of), place / "acids.soap.npz")
+    write_alkanes(place / "alkanes")
     if not (place / "other.pt").exists():
         from gmd26_md.calculators.checkpoint import load_checkpoint, save_checkpoint
 
@@ -285,6 +333,13 @@ def test_a_mistake_gets_one_line(place, cli, arguments, words):
     assert code == 2
     assert len(err.strip().splitlines()) == 1
     assert words in err
+
+
+def test_a_reference_of_another_model_is_said_not_to_be_used(place, cli):
+    other = SHIPPED.replace(".pt", ".distance.npz")
+    code, _, err = cli("distance", "--model", place / "tiny.pt", "acetic acid", "--reference", other)
+    assert code == 0
+    assert f"{other} belongs to another model than {place / 'tiny.pt'}, and is not used for it." in err
 
 
 def test_the_runs_of_another_model_have_no_part(place, tmp_path):

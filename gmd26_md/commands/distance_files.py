@@ -121,4 +121,7 @@ def _given(references: Sequence[Path], model: str, opened: Checkpoint | VendorMo
     from gmd26_md.descriptors.reference import load_reference
 
     mine = [p for p in references if load_reference(p).identity.get("sha256", opened.sha256) == opened.sha256]
+    for path in references:
+        if path not in mine:
+            click.echo(f"{path} belongs to another model than {model}, and is not used for it.", err=True)
     return [distance.ruler(path, opened, Path(model).name) for path in mine]
