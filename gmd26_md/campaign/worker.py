@@ -30,6 +30,7 @@ from gmd26_md.host import host_kind
 from gmd26_md.records import Record, read_records
 from gmd26_md.report.summary import is_failure
 
+_LONGEST_S = 1e9  # thirty years; the system counts no longer ones, and "no limit" may be written as one
 _LAST_S = 10.0  # to end by itself, for a child that will answer no more
 _SLOW_FREE = "MALLOC_TRIM_THRESHOLD_"
 """Dask sets it for its workers: memory goes back to the system at once, and dynamics takes 1.7 times as long."""
@@ -88,7 +89,7 @@ class Child:
             stdin.flush()
         except OSError:
             raise UnitFailedError(self._death()) from None
-        deadline, text = time.monotonic() + timeout_s, b""
+        deadline, text = time.monotonic() + min(timeout_s, _LONGEST_S), b""
         while not text.endswith(b"\n"):
             ready, _, _ = select.select([self._answers], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
