@@ -1,5 +1,6 @@
 """`gauge` and `breakdown` as they are used, on a model of random weights."""
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -15,6 +16,7 @@ from gmd26_md.constitution import constitution
 from gmd26_md.errors import UserError
 from gmd26_md.evaluate.gauge import _training_compositions
 from gmd26_md.own_molecules import from_smiles
+from gmd26_md.report.gauge_table import gauge_notes, gauge_rows
 from gmd26_md.run_folder import RunFolder
 from gmd26_md.tasks import Task
 
@@ -175,3 +177,21 @@ def test_a_model_that_does_not_say_what_trained_it_is_refused(cli, made, minima,
     assert code == 2
     assert "from-elsewhere does not say what trained it" in err
     assert err.count("\n") == 1
+
+
+def test_energies_of_a_task_that_did_not_train_the_model_are_not_said_to_stay(found):
+    rows, notes = gauge_rows([found]), " ".join(gauge_notes([found]))
+    assert rows[0][-1] == "ID moved, eV"
+    assert "ID energies stay" in notes
+    other = copy.deepcopy(found)
+    other["ways"][1]["errors"]["id"]["energy_offset_eV"]["value"] += 10.0
+    rows, notes = gauge_rows([other]), " ".join(gauge_notes([other]))
+    assert rows[0][-1] == "trained moved, eV"
+    assert "ID energies stay" not in notes
+    assert "ID molecules of this task did not train the model, and their energies move" in notes
+
+
+def test_breakdown_says_what_a_folder_does_not_hold(cli, made, found):
+    code, _, err = cli("breakdown", made[0] / "static-errors-tiny-duplication")
+    assert code == 0
+    assert "is not finished: 2 of 24 molecules have a record of static-errors." in err

@@ -65,9 +65,13 @@ def chosen(by: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read(run: Path, only: Sequence[str]) -> tuple[str, list[Measured]]:
-    """Return the model of a run folder as "name (family), task", and what it holds of the molecules wanted."""
+    """Return the model of a run folder as "name (family), task", and what it holds of the molecules wanted.
+
+    What the folder was asked for and does not hold is said on the standard error.
+    """
     from gmd26_md.errors import unknown_name
     from gmd26_md.report.static_folder import measured_in
+    from gmd26_md.report.unfinished import unfinished
     from gmd26_md.run_folder import RunFolder
 
     folder = RunFolder(run)
@@ -78,6 +82,8 @@ def _read(run: Path, only: Sequence[str]) -> tuple[str, list[Measured]]:
     for name in wanted:
         if name not in names:
             raise unknown_name("molecule", name, names)
+    for line in unfinished(run, folder.records()):
+        click.echo(f"note: {line}", err=True)
     kept = [m for m in measured if not wanted or m.molecule in wanted]
     return f"{first.model} ({first.family}), {first.task}", kept
 

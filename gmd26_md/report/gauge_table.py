@@ -8,16 +8,24 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
-NOTE = (
-    "Only what no training molecule notices is moved: ID energies stay, and forces are never touched.",
-    "best possible: least squares on the OOD energies; it has seen the answer, and another's MAE may be a little less.",
+NOTE = "Only what no training molecule notices is moved: ID energies stay, and forces are never touched."
+"""Where the ID molecules trained, or are as well known as if they had."""
+
+_ID_MOVES = (
+    "Only what no training molecule notices is moved: forces are never touched. ID molecules of this task did not "
+    "train the model, and their energies move; those of what trained stay."
 )
+_BEST = (
+    "best possible: least squares on the OOD energies; it has seen the answer, and another's MAE may be a little less."
+)
+_SAME_eV = 1e-6
 _NOTHING_OPEN = "Training compositions fix every element: there is nothing to choose, and all ways are one."
 
 
 def gauge_rows(found: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Return the heading and a row a model and way; found are the results of `evaluate.gauge`."""
-    rows = [["model", "pinned to", "E MAE ID, eV", "E MAE OOD, eV", "offset removed, eV", "ID moved, eV"]]
+    moved = "trained moved, eV" if _id_moves(found) else "ID moved, eV"
+    rows = [["model", "pinned to", "E MAE ID, eV", "E MAE OOD, eV", "offset removed, eV", moved]]
     for model in found:
         for way in model["ways"]:
             rows.append([model["model"], way["pinned_to"], *_cells(way)])
@@ -28,7 +36,18 @@ def gauge_notes(found: Sequence[dict[str, Any]]) -> list[str]:
     """Return what the compositions say, a line for each different answer, and how to read the table."""
     lines = dict.fromkeys(_identified(model) for model in found)
     reasons = dict.fromkeys(w["reason"] for model in found for w in model["ways"] if w["errors"] is None)
-    return [*lines, *[f"-: {reason}." for reason in reasons], *NOTE]
+    return [*lines, *[f"-: {reason}." for reason in reasons], _ID_MOVES if _id_moves(found) else NOTE, _BEST]
+
+
+def _id_moves(found: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether a way of pinning moves the ID energies of a model: of a task that did not train it."""
+    for model in found:
+        errors = [
+            way["errors"]["id"]["energy_offset_eV"]["value"] for way in model["ways"] if "id" in (way["errors"] or {})
+        ]
+        if errors and max(errors) - min(errors) > _SAME_eV:
+            return True
+    return False
 
 
 def _identified(model: dict[str, Any]) -> str:
