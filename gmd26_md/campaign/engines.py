@@ -27,6 +27,7 @@ from gmd26_md.errors import UserError
 
 DASK_INSTALL = "pip install 'gmd26-md[campaign]'"
 CONNECT_S = 20.0
+AGAIN_S = 30.0  # between looks at jobs that have ended
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 Submit = Callable[..., Future[Any]]
 
@@ -173,9 +174,27 @@ def _slurm(path: Path, n_workers: int | None) -> Iterator[Engine]:
     if shutil.which("sbatch") is None:
         cluster.close()
         raise UserError(f"{path}: no sbatch here; give the command on a machine that submits SLURM jobs.")
-    with cluster, distributed.Client(cluster) as client:
-        cluster.scale(jobs=n)
+    with cluster, distributed.Client(cluster) as client, kept_at(cluster, n):
         yield _dask_engine(client, f"{n} SLURM jobs")
+
+
+@contextmanager
+def kept_at(cluster: Any, n_jobs: int) -> Iterator[None]:
+    """Keep so many jobs of a dask-jobqueue cluster: that submits none again by itself, at a walltime say."""
+    ended = threading.Event()
+
+    def keep() -> None:
+        while not ended.wait(AGAIN_S):
+            cluster.scale(jobs=n_jobs)
+
+    cluster.scale(jobs=n_jobs)
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def slurm_cluster(path: Path) -> Any:

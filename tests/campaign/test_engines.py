@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gmd26_md.campaign.engines import open_engine, slurm_cluster
+from gmd26_md.campaign.engines import kept_at, open_engine, slurm_cluster
 from gmd26_md.errors import UserError
 
 
@@ -95,6 +95,25 @@ def test_a_local_cluster_that_cannot_be_started_is_one_line(monkeypatch: pytest.
     monkeypatch.setattr(distributed, "LocalCluster", refused)
     with pytest.raises(UserError, match=r"no free port.*--engine processes"), open_engine("dask", 1):
         pass
+
+
+def test_a_job_that_ends_at_its_walltime_is_submitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # dask-jobqueue alone would leave the campaign without workers, waiting for ever
+    distributed = pytest.importorskip("distributed")
+    local = pytest.importorskip("dask_jobqueue.local")
+    dask = pytest.importorskip("dask")
+    monkeypatch.setattr("gmd26_md.campaign.engines.AGAIN_S", 0.5)
+    arguments = {"worker_extra_args": ["--no-nanny"], "scheduler_options": {"dashboard_address": ":0"}}
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}),
+        local.LocalCluster(cores=1, processes=1, memory="500MB", **arguments) as cluster,
+        distributed.Client(cluster) as client,
+        kept_at(cluster, 1),
+    ):
+        client.wait_for_workers(1, timeout=60)
+        (first,) = client.run(os.getpid).values()
+        os.kill(first, signal.SIGKILL)
+        assert client.submit(os.getpid, pure=False).result(timeout=60) != first
 
 
 def test_slurm_without_sbatch_says_so_and_waits_for_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
