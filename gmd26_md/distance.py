@@ -137,10 +137,10 @@ def fit(
         If the model says that other molecules trained it, and for what `fit_reference` refuses.
     """
     train, heldout, made_of = frames
-    if _other_molecules(made_of, model):
+    if _differ(made_of, model):
         raise UserError(
             f"the molecules of {made_of.get('task')} are not those that trained {name}; leave out --task, or name the "
-            "task that trained it."
+            "task that trained it, a file as it was in training."
         )
     space = space_to_fit(kind, train, model, name)
     reference = fit_reference(space, train, heldout, made_of, on_progress=on_progress)
@@ -178,17 +178,19 @@ def ruler(path: Path, model: Checkpoint | VendorModel | None, name: str) -> Rule
 
 def _refuse_another_task(reference: Reference, path: Path, model: Checkpoint | VendorModel | None, name: str) -> None:
     """Raise if a reference and a model both say what they are of, a task of one's own or molecules, and differ."""
-    fitted, trained = reference.made_of.get("task_sha256"), getattr(model, "training", {}).get("task_sha256")
-    if (fitted and trained and fitted != trained) or _other_molecules(reference.made_of, model):
+    if _differ(reference.made_of, model):
         raise UserError(
             f"{path} was fitted for another task than trained {name}, or for other molecules of it; fit it again with "
             "'gmd26-md distance fit', and of a task of one's own with --task FILE as it was in training."
         )
 
 
-def _other_molecules(made_of: Mapping[str, Any], model: Checkpoint | VendorModel | None) -> bool:
-    """Tell whether a reference and a model both name the molecules that trained, and not the same."""
-    fitted, trained = made_of.get("molecules"), getattr(model, "training", {}).get("molecules")
+def _differ(made_of: Mapping[str, Any], model: Checkpoint | VendorModel | None) -> bool:
+    """Tell whether a reference and a model both name a task of one's own, or what trained, and not the same."""
+    training = getattr(model, "training", {})
+    if made_of.get("task_sha256") and training.get("task_sha256"):
+        return bool(made_of["task_sha256"] != training["task_sha256"])
+    fitted, trained = made_of.get("molecules"), training.get("molecules")
     if not (isinstance(fitted, list) and isinstance(trained, list)):
         return False
     return set(map(str, fitted)) != set(map(str, trained))

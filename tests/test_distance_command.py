@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from ase.build import molecule
 from ase.io import read, write
 
 from gmd26_md.descriptors.reference import load_reference, save_reference
+from gmd26_md.distance import fit
+from gmd26_md.errors import UserError
 from gmd26_md.records import Record
 from gmd26_md.report.distance_outcomes import outcome_correlations
 from gmd26_md.run_folder import RunFolder
@@ -292,6 +295,17 @@ MISTAKES = [
     (("distance", "errors", "--model", "{place}/tiny.pt", "--task", "duplicate"), "Did you mean 'duplication'?"),
     (("distance", "errors", "--model", SHIPPED, "--task", "fusion", "--space", "soap"), "of task fusion has trained"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("key", "fitted", "trained"),
+    [("molecules", ["ethane"], ["ethane", "propane"]), ("task_sha256", "before", "now")],
+)
+def test_nothing_is_fitted_of_a_task_that_did_not_train_the_model(tmp_path, key, fitted, trained):
+    frames = ([], [], {"task": "mine", "molecules": ["ethane"]} | {key: fitted})
+    model = SimpleNamespace(training={"molecules": ["ethane"]} | {key: trained})
+    with pytest.raises(UserError, match="the molecules of mine are not those that trained my"):
+        fit("soap", frames, tmp_path / "x.npz", model=model, name="my.pt")
 
 
 def write_alkanes(data):

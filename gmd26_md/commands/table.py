@@ -30,6 +30,8 @@ def command(runs: tuple[Path, ...], task: str | None, form: str, published: bool
     from gmd26_md.report.forms import written
 
     chosen = list(runs) or _under(Path("runs"))
+    if task is not None:
+        chosen = [run for run in chosen if not _is_of_another_content(run, task)]
     found = [summary_of(run) for run in chosen]
     for run in chosen:
         say_unfinished(run)
@@ -63,13 +65,28 @@ def paper(task: str, summaries: Sequence[dict[str, Any]], form: str, *, publishe
     if not rows:
         raise UserError(
             f"no run folder has static errors of {name}, ID and OOD, and none are published; make them with "
-            f"'gmd26-md static-errors --task {name}'."
+            f"'gmd26-md static-errors --task {task}'."
         )
     levels = sorted({m.level_of_theory for m in models if m.task == name and m.level_of_theory})
     text = paper_written(rows, form, task=name, level_of_theory=", ".join(levels), width=wide)
     if with_findings:
         text += "\n" + findings_written(findings(models), form, width=wide)
     return text
+
+
+def _is_of_another_content(run: Path, task: str) -> bool:
+    """Tell, and say, whether a run folder is of a task of one's own that had this one's name and other molecules."""
+    from gmd26_md import tasks
+    from gmd26_md.run_folder import RunFolder
+
+    asked = tasks.get(task)
+    if not asked.sha256 or not run.is_dir():
+        return False
+    if all(r.task_sha256 == asked.sha256 for r in RunFolder(run).records() if r.task == asked.name):
+        return False
+    words = f"{run} is of a task {asked.name} with other molecules or splits than {task} has now, and is left out"
+    click.echo(f"note: {words}; give another name to the task, or the commands again.", err=True)
+    return True
 
 
 def say_unfinished(run: Path) -> None:

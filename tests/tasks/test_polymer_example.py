@@ -97,6 +97,13 @@ def test_data_training_static_errors_and_dynamics_of_a_task_of_ones_own(cli, hom
     assert "'new' (OOD) of task polymer has trained" in err
     assert "as 'diglycol'" in err
 
+    # nor do its errors stand in the table of another task of that name
+    assert cli("table", "--task", "polymer.yaml")[0] == 0
+    code, _, err = cli("table", "--task", "changed.yaml")
+    assert code == 2
+    assert "is of a task polymer with other molecules or splits than changed.yaml has now, and is left out" in err
+    assert "static-errors --task changed.yaml" in err
+
 
 def test_explicit_id_molecules_are_measured_on_their_primary_frames(cli, home, frames_folder, tiny_model, monkeypatch):
     monkeypatch.chdir(home)
