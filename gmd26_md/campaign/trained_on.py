@@ -15,7 +15,6 @@ from gmd26_md import strict_json
 from gmd26_md.calculators.pickle_scan import words_of
 
 _FORMAT = "gmd26-md-checkpoint"  # `checkpoint_file.FORMAT`, which imports torch
-_BAD = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, IndexError)  # of a damaged archive
 
 
 def trained_on(model: str | Path) -> tuple[tuple[str, str], ...]:
@@ -42,9 +41,11 @@ def _texts(path: Path) -> list[str]:
     """Return the texts in the one pickle of an archive, in order; none of any other file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            pickles = [name for name in archive.namelist() if name.lower().endswith("/data.pkl")]
-            return words_of(archive.read(pickles[0]))[1] if len(pickles) == 1 else []
-    except (*_BAD, OSError):
+            records = [record for record in archive.infolist() if record.filename.lower().endswith("/data.pkl")]
+            if len(records) != 1 or records[0].compress_type != zipfile.ZIP_STORED:  # torch packs none
+                return []
+            return words_of(archive.read(records[0]))[1]
+    except Exception:  # a damaged archive or pickle may raise anything
         return []
 
 

@@ -39,7 +39,12 @@ def test_other_files_say_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty.pt").touch()
     with zipfile.ZipFile(tmp_path / "archive.pt", "w") as archive:
         archive.writestr("archive/data.pkl", "no pickle")
-    for name in ("text", "half", "empty", "archive", "absent"):
+    with zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", "gmd26-md-checkpoint" * 1000)
+    packed = bytearray((tmp_path / "packed.pt").read_bytes())
+    packed[60:70] = b"\xff" * 10  # zlib has an error of its own
+    (tmp_path / "packed.pt").write_bytes(packed)
+    for name in ("text", "half", "empty", "archive", "packed", "absent"):
         path = tmp_path / f"{name}.pt"
         assert light.trained_on(path) == subject.trained_on(path) == ()
 
