@@ -166,5 +166,5 @@ def _minima(task: Task, folder: Path, level: str) -> dict[str, tuple[np.ndarray,
     paths = {m: path_of(folder, level, m, "minimum") for m in task.tested}
     if not all(path.is_file() for path in paths.values()):
         return {}
-    read = {m.name: read_frames(path, m) for m, path in paths.items()}
+    read = {m.name: read_frames(path, m, level) for m, path in paths.items()}
     return {name: (frames.numbers, frames.positions) for name, frames in read.items()}

@@ -42,11 +42,11 @@ def heldout_frames(
         made_for = store.read_provenance(thinned.parent).get("test", {}).get("split")
         if split == "id" and made_for == "ood":
             return None  # thinned from the primary, which trains an ID molecule
-        return thin(store.read_frames(thinned, molecule), n_frames)
+        return thin(store.read_frames(thinned, molecule, level), n_frames)
     path = store.path_of(data, level, molecule, "secondary" if split == "id" else "primary")
     if not path.is_file():
         return None
-    frames = store.read_frames(path, molecule)
+    frames = store.read_frames(path, molecule, level)
     if split == "id":
         if frames.n_frames <= store.N_VALIDATION_FRAMES:
             return None
@@ -90,7 +90,7 @@ def write_small_set(
             "command": command,
             "settings": {"n_frames": n_frames},
         }
-        store.write_stage(target, "minimum", store.read_frames(source / "minimum.extxyz", molecule), made)
+        store.write_stage(target, "minimum", store.read_frames(source / "minimum.extxyz", molecule, level), made)
         store.write_stage(target, "test", _rounded(frames), made)
         written.append(target)
     return written

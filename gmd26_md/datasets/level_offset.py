@@ -215,7 +215,7 @@ def _match(frames: Trajectory, positions: np.ndarray) -> int | None:
 def _all_frames(data: Path, level: str, molecule: Molecule) -> Trajectory | None:
     """Return the frames of all files of a molecule at a level, one after the other; None if there is none."""
     paths = [store.path_of(data, level, molecule, name) for name in _FRAME_FILES]
-    parts = [store.read_frames(path, molecule) for path in paths if path.is_file()]
+    parts = [store.read_frames(path, molecule, level) for path in paths if path.is_file()]
     if not parts:
         return None
     positions, energies, forces = (
@@ -228,6 +228,7 @@ def _minimum_rmsd(molecule: Molecule, first: tuple[Path, str], second: tuple[Pat
     paths = [store.path_of(data, level, molecule, "minimum") for data, level in (first, second)]
     if not all(path.is_file() for path in paths):
         return None
-    one, other = (store.read_frames(path, molecule) for path in paths)
+    levels = (first[1], second[1])
+    one, other = (store.read_frames(path, molecule, level) for path, level in zip(paths, levels, strict=True))
     bonds = bond_graph(one.numbers, one.positions[0]).bonds
     return symmetric_rmsd(one.numbers, bonds, one.positions[0], other.positions[0])[0]

@@ -131,7 +131,7 @@ def _refuse_foreign(molecules: Sequence[tuple[Molecule, str]], reference: str) -
 
 def _minimum_job(molecule: Molecule, data: Path, folder: Path, settings: LabelSettings, command: str) -> Job:
     source = store.folder_of(data, settings.sampled_by, molecule)
-    found = store.read_frames(source / "minimum.extxyz", molecule)
+    found = store.read_frames(source / "minimum.extxyz", molecule, settings.sampled_by)
     start = Atoms(found.numbers, found.positions[0], info={"name": molecule.name})
     wanted = {"fmax_eV_per_A": settings.fmax_eV_per_A, "sampled_by": settings.sampled_by}
     origin = store.read_provenance(source).get("minimum", {})

@@ -77,7 +77,7 @@ def _source(data: Path, level: str, molecule: Molecule, split: str, stage: str, 
     else:
         name = stage
         if (folder / f"{stage}.extxyz").is_file():
-            whole = store.read_frames(folder / f"{stage}.extxyz", molecule)
+            whole = store.read_frames(folder / f"{stage}.extxyz", molecule, level)
             validation = slice(store.N_VALIDATION_FRAMES if stage == "secondary" else None)
             frames = thin(whole.part(validation), n_frames)
     if frames is None:

@@ -114,7 +114,7 @@ def sample_molecule(
     """
     made_by = {"settings": settings_of(settings, "minimum"), "command": command, **_provenance(level)}
     if store.is_done(folder, "minimum", made_by["settings"]):
-        minimum = store.read_frames(folder / "minimum.extxyz", molecule)
+        minimum = store.read_frames(folder / "minimum.extxyz", molecule, level)
     else:
         found = relaxed(molecule.atoms(), make_calculator(), settings.fmax_eV_per_A)
         if found is None:

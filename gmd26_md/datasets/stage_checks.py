@@ -67,23 +67,15 @@ def checked_frames(
 def _stated(entry: dict[str, Any], level: str) -> list[Fault]:
     """Return what is wrong with the level and the units that a provenance states."""
     faults = []
-    found = _found(entry, "level_of_theory")
+    found = store.stated(entry, "level_of_theory")
     if found != level:
         faults.append(Fault("level", f"its provenance says level of theory {found}, want {level}"))
-    units = _found(entry, "units")
+    units = store.stated(entry, "units")
     units = units if isinstance(units, dict) else {}
     for name, unit in UNITS.items():
         if units.get(name) != unit:
             faults.append(Fault("unit", f"its provenance says {name} in {units.get(name)}, want {unit}"))
     return faults
-
-
-def _found(entry: dict[str, Any], name: str) -> Any:
-    """Return what an entry states, or what the provenance that it was cut from states."""
-    if name in entry:
-        return entry[name]
-    source = entry.get("source", {})
-    return next((one[name] for one in source.values() if isinstance(one, dict) and name in one), None)
 
 
 def _count(entry: dict[str, Any], stage: str, n_frames: int, n_wanted: int | None) -> list[Fault]:

@@ -35,19 +35,21 @@ def path_of(data: Path, level: str, molecule: Molecule, stage: str) -> Path:
     return folder_of(data, level, molecule) / f"{stage}.extxyz"
 
 
-def read_frames(path: Path, molecule: Molecule | None = None) -> Trajectory:
+def read_frames(path: Path, molecule: Molecule | None = None, level: str = "") -> Trajectory:
     """Read reference frames and hold them to what reference data must be.
 
     Parameters
     ----------
     molecule
         Whose frames they must be, by their atoms in order; None: anybody's.
+    level
+        The level of theory that they must not contradict; empty: any.
 
     Raises
     ------
     UserError
         If the file is missing, is not the one that its provenance names (where there is one), does not parse, has the
-        atoms of another molecule, or an energy, force or position is not finite.
+        atoms of another molecule or labels of another level, or an energy, force or position is not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -55,6 +57,12 @@ def read_frames(path: Path, molecule: Molecule | None = None) -> Trajectory:
     entry = read_provenance(path.parent).get(path.stem)
     if entry is not None and entry.get("sha256") != sha256_of(path):
         raise UserError(f"{path} is not the file that its provenance.json names; delete and regenerate it.")
+    told = stated(entry or {}, "level_of_theory")
+    if level and told and told != level:
+        raise UserError(
+            f"{path} has labels of {told} by its provenance.json, and lies where those of {level} belong; move its "
+            f"folder to {told}, or regenerate it."
+        )
     try:
         frames = Trajectory.read(path)
     except (ValueError, KeyError, IndexError, OSError) as problem:
@@ -84,6 +92,15 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     if not (isinstance(found, dict) and all(isinstance(entry, dict) for entry in found.values())):
         raise UserError(f"{path} does not say what made each stage; delete the folder and regenerate it.")
     return found
+
+
+def stated(entry: dict[str, Any], name: str) -> Any:
+    """Return what a provenance's entry states, or what that of the data that it was cut from does; else None."""
+    if name in entry:
+        return entry[name]
+    source = entry.get("source")
+    several = source.values() if isinstance(source, dict) else ()
+    return next((one[name] for one in several if isinstance(one, dict) and name in one), None)
 
 
 def write_stage(folder: Path, stage: str, frames: Trajectory, made_by: dict[str, Any]) -> None:

@@ -160,7 +160,7 @@ def has_minimum(data: Path | None, level: str, molecule: Molecule) -> bool:
 def _stored_minimum(data: Path | None, level: str, molecule: Molecule) -> Trajectory | None:
     if data is None or not has_minimum(data, level, molecule):
         return None
-    return store.read_frames(store.path_of(data, level, molecule, "minimum"), molecule)
+    return store.read_frames(store.path_of(data, level, molecule, "minimum"), molecule, level)
 
 
 def _slugs(names: Sequence[str]) -> list[str]:

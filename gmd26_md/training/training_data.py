@@ -71,5 +71,5 @@ def evenly_spaced(molecules: Sequence[MoleculeFrames], n_frames: int) -> tuple[M
 
 
 def _read(data_dir: Path, level: str, molecule: Molecule, stage: str) -> MoleculeFrames:
-    frames = read_frames(path_of(data_dir, level, molecule, stage), molecule)
+    frames = read_frames(path_of(data_dir, level, molecule, stage), molecule, level)
     return MoleculeFrames(frames.numbers, frames.positions, frames.energies, frames.forces)

@@ -41,6 +41,20 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
+def test_labels_of_another_level_in_its_place_are_refused(data):
+    folder = store.folder_of(data, LEVEL, ETHANE)
+    for stage in ("primary", "secondary"):
+        frames = store.read_frames(folder / f"{stage}.extxyz")
+        store.write_stage(folder, stage, frames, {"level_of_theory": LEVEL, "settings": {}})
+    shutil.copytree(data / LEVEL, data / "pbe-d3bj" / "def2-svp")
+    words = "ethane/.* has labels of gfn2-xtb by its provenance.json, and lies where those of pbe-d3bj/def2-svp belong"
+    with pytest.raises(UserError, match=words):
+        heldout_frames(data, "pbe-d3bj/def2-svp", ETHANE, "ood")
+    with pytest.raises(UserError, match=words):
+        training_data(Task("a", "", (ETHANE,), (ETHANOL,)), data, "pbe-d3bj/def2-svp")
+    assert heldout_frames(data, LEVEL, ETHANE, "ood") is not None
+
+
 @pytest.mark.parametrize("split", ["id", "ood"])
 def test_a_folder_of_another_molecule_in_its_place_is_refused(data, split):
     shutil.rmtree(store.folder_of(data, LEVEL, ETHANOL))
