@@ -1,4 +1,4 @@
-"""What kind of machine this is, and how much memory this process has used: provenance of a record."""
+"""What kind of machine this is, how many cores are ours, and how much memory this process has used."""
 
 from __future__ import annotations
 
@@ -8,12 +8,24 @@ import sys
 from functools import cache
 from pathlib import Path
 
+N_CORES = "GMD26_MD_CORES"
+"""Environment variable of how many cores a process may take for its own: a worker's share of the machine's."""
+
+
+def n_cores() -> int:
+    """Return how many processes that compute this one may open: what `N_CORES` says, else the cores it may run on."""
+    share = os.environ.get(N_CORES, "")
+    return int(share) if share.isdecimal() and int(share) else _allowed_cores()
+
+
+def _allowed_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 @cache
 def host_kind() -> str:
     """Return system, processor and number of cores, "Linux x86_64, AMD EPYC 7B13, 8 cores"; never a host's name."""
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [f"{platform.system()} {platform.machine()}", processor(), f"{n_cores} cores"]
+    parts = [f"{platform.system()} {platform.machine()}", processor(), f"{_allowed_cores()} cores"]
     return ", ".join(part for part in parts if part)
 
 

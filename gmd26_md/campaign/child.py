@@ -26,7 +26,6 @@ def main() -> None:
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     questions = _own_input()
-    _count_own_cores()
 
     from gmd26_md.protocols.subject import keep_warm
 
@@ -44,16 +43,6 @@ def _own_input() -> TextIO:
     os.dup2(nothing, 0)
     os.close(nothing)
     return questions
-
-
-def _count_own_cores() -> None:
-    """Let all that runs here take this worker's share of the cores for the machine's.
-
-    References open a process a core: without this, each of as many workers as there are cores would.
-    """
-    share = os.environ.get("OMP_NUM_THREADS", "")
-    if share.isdecimal() and int(share):
-        os.cpu_count = lambda: int(share)
 
 
 def answer(unit: dict[str, Any]) -> dict[str, Any]:

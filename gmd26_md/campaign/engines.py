@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gmd26_md import host
 from gmd26_md.errors import UserError
 
 DASK_INSTALL = "pip install 'gmd26-md[campaign]'"
@@ -76,7 +77,7 @@ def open_engine(name: str, n_workers: int | None = None) -> Iterator[Engine]:
 
 @contextmanager
 def _processes(n_workers: int | None) -> Iterator[Engine]:
-    n = n_workers or os.cpu_count() or 1
+    n = n_workers or host.n_cores()
     threads = threads_of(n)
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
@@ -94,8 +95,8 @@ def _processes(n_workers: int | None) -> Iterator[Engine]:
 
 def threads_of(n_workers: int | None) -> int:
     """Return how many threads each of so many local workers has; as many workers as cores if None."""
-    n_cores = os.cpu_count() or 1
-    return max(1, n_cores // (n_workers or n_cores))
+    n = host.n_cores()
+    return max(1, n // (n_workers or n))
 
 
 def _begin_local(n_threads: int) -> None:
@@ -116,7 +117,7 @@ def _dask(address: str, n_workers: int | None) -> Iterator[Engine]:
             stack.callback(client.close)
             yield _dask_engine(client, f"Dask at {address}")
         else:
-            n = n_workers or os.cpu_count() or 1
+            n = n_workers or host.n_cores()
             cluster = stack.enter_context(_local_cluster(distributed, n))
             client = stack.enter_context(distributed.Client(cluster))
             opened = _dask_engine(client, f"Dask, {n} local workers")

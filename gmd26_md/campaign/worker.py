@@ -26,7 +26,7 @@ from typing import Any
 
 from gmd26_md.campaign.units import Unit
 from gmd26_md.files import sha256_of, write_text_whole
-from gmd26_md.host import host_kind
+from gmd26_md.host import N_CORES, host_kind
 from gmd26_md.records import Record, read_records
 from gmd26_md.report.summary import is_failure
 
@@ -63,7 +63,7 @@ class Child:
                     stdout=handle,
                     stderr=handle,
                     pass_fds=[write],
-                    env={name: value for name, value in os.environ.items() if name != _SLOW_FREE},
+                    env=_environment(),
                 )
         except OSError as problem:
             os.close(read)
@@ -118,6 +118,12 @@ class Child:
             os.close(self._answers)
         how = f"killed by signal {-code} (9: out of memory, or by hand)" if code < 0 else f"exit code {code}"
         return f"its process died, {how}; see {self.log}"
+
+
+def _environment() -> dict[str, str]:
+    """Return what a child is to find: this worker's share of the cores is all that it may use."""
+    mine = {name: value for name, value in os.environ.items() if name != _SLOW_FREE}
+    return {N_CORES: mine["OMP_NUM_THREADS"], **mine} if mine.get("OMP_NUM_THREADS") else mine
 
 
 def run_unit(unit: dict[str, Any], out: str, timeout_s: float, kept: str | float, at: str = "") -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gmd26_md import host
 from gmd26_md.dynamics.sampled import Sampled
 from gmd26_md.errors import UserError
 from gmd26_md.evaluate.common import Show, quiet, refused
@@ -152,7 +152,7 @@ class _Distributions:
         missing = [order for order in orders if not path_of(order, self.kept).is_file()]
         if not missing:
             return 1
-        n_workers = os.cpu_count() or 1
+        n_workers = host.n_cores()
         hours = estimated_s(missing, self.kept, n_workers=n_workers) / 3600
         n_steps = sum(order.n_steps for order in missing)
         took = (

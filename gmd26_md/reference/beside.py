@@ -15,6 +15,7 @@ from types import TracebackType
 
 import numpy as np
 
+from gmd26_md import host
 from gmd26_md.reference.labels import WORTH_A_POOL, Frames, Labels, label_frames, label_in_worker
 from gmd26_md.reference.pool import begin_worker, spawn_context
 
@@ -59,7 +60,7 @@ class LabelsBeside:
 
     def __init__(self, reference: str, *, n_expected: int, n_workers: int | None = None) -> None:
         self.reference = reference
-        self.n_workers = (n_workers or os.cpu_count() or 1) if n_expected >= WORTH_A_POOL else 0
+        self.n_workers = (n_workers or host.n_cores()) if n_expected >= WORTH_A_POOL else 0
         self._pool: ProcessPoolExecutor | None = None
         self._open: dict[str, _Task] = {}  # by run, not sent yet
         self._tasks: dict[str, list[_Task]] = {}  # by run

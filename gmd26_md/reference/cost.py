@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculatorError
 
+from gmd26_md import host
 from gmd26_md.calculators import families, load_calculator
 from gmd26_md.pace import duration
 from gmd26_md.reference.labels import WORTH_A_POOL
@@ -89,7 +89,7 @@ def estimate(
         return Estimate(float("nan"), f"what {reference} will cost cannot be told: {problem}")
     once = time.monotonic() - began
     each = [once * cost / costs[cheapest] for cost in costs]
-    seconds = foretold(each, [labels[i] for i in known], [rests[i] for i in known], n_cores or os.cpu_count() or 1)
+    seconds = foretold(each, [labels[i] for i in known], [rests[i] for i in known], n_cores or host.n_cores())
     if seconds < WORTH_SAYING_S:
         return Estimate(seconds, "")
     parts = ((sum(rests), "minimum", "minima"), (sum(labels), "label", "labels"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gmd26_md import host
 from gmd26_md.reference.pool import one_thread_workers
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def label(
     One `Labels` a job, in order. A frame that the reference cannot do is NaN with its reason, never left out.
     """
     n_frames = sum(len(job.positions) for job in jobs)
-    workers = min(n_workers or os.cpu_count() or 1, len(jobs))
+    workers = min(n_workers or host.n_cores(), len(jobs))
     if n_frames < WORTH_A_POOL or workers < 2:
         return _label_here(jobs, reference, n_frames, on_progress)
     answers: dict[int, Labels] = {}

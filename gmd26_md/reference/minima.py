@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, CalculatorError
 
+from gmd26_md import host
 from gmd26_md.errors import UnsupportedElementError, UserError
 from gmd26_md.reference.pool import WorkerDiedError, one_thread_workers
 from gmd26_md.trajectory import Trajectory
@@ -69,7 +70,7 @@ def minima(
     """
     if not structures:
         return []
-    workers = min(n_workers or os.cpu_count() or 1, len(structures))
+    workers = min(n_workers or host.n_cores(), len(structures))
     found: dict[int, Trajectory | None] = {}
     while left := [i for i in range(len(structures)) if i not in found]:
         try:

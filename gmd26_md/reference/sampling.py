@@ -6,7 +6,6 @@ FOLDER/<hash>.npz     one run (`dynamics.sampled`), named after all that it depe
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gmd26_md import strict_json
+from gmd26_md import host, strict_json
 from gmd26_md.dynamics.engine import Checks, Segment, System, integrate
 from gmd26_md.dynamics.forces import AseForces
 from gmd26_md.dynamics.sampled import Sampled
@@ -101,7 +100,7 @@ def sample(orders: Sequence[Order], folder: Path, *, n_workers: int | None = Non
             yield index, Sampled.read(path_of(order, folder))
         else:
             missing.append(index)
-    workers = min(n_workers or os.cpu_count() or 1, len(missing))
+    workers = min(n_workers or host.n_cores(), len(missing))
     if workers < 2:
         for index in missing:
             yield index, _made(orders[index], folder)
@@ -121,7 +120,7 @@ def estimated_s(orders: Sequence[Order], folder: Path, *, n_workers: int | None 
         if molecule not in step_s:
             step_s[molecule] = _step_s(order)
     each = [order.n_steps * step_s[tuple(order.numbers.tolist())] for order in missing]
-    workers = max(1, min(n_workers or os.cpu_count() or 1, len(each)))
+    workers = max(1, min(n_workers or host.n_cores(), len(each)))
     return max(sum(each) / workers, max(each, default=0.0))
 
 

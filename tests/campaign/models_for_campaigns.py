@@ -12,6 +12,8 @@ from pathlib import Path
 from ase.calculators.calculator import BaseCalculator
 from ase.calculators.emt import EMT
 
+from gmd26_md import host
+
 
 def good() -> BaseCalculator:
     """Return effective-medium theory: quick, smooth, and wrong for molecules."""
@@ -34,7 +36,7 @@ def hangs() -> BaseCalculator:
 
 def counts(marker: str) -> BaseCalculator:
     """Write down how many cores there are, as what opens a process a core sees it."""
-    Path(marker).write_text(str(os.cpu_count()), encoding="utf-8")
+    Path(marker).write_text(str(host.n_cores()), encoding="utf-8")
     return EMT()
 
 
