@@ -47,6 +47,27 @@ def test_the_gauge_is_that_of_its_records():
         assert f"| {model['model']} | {len(model['null_directions'])} | {' | '.join(cells)} |" in page
 
 
+def test_the_runs_of_all_tasks_are_those_of_their_summaries():
+    page = (RESULTS / "all-tasks.md").read_text(encoding="utf-8")
+    names = {"DeepSet-MoE": "deepset-moe", "MACE": "mace", "PaiNN": "painn", "SchNet": "schnet"}
+    total = Counter()
+    for task in ("combination", "chain-extension", "duplication", "fusion", "fission"):
+        for name, family in names.items():
+            path = RESULTS / "records" / "dynamics" / f"{family}-{task}.json"
+            splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
+            found = {split: Counter(splits[split]["stability"]["300 K, NVE, 1 ps"]["verdicts"]) for split in splits}
+            cells = [
+                f"{runs.total()}, {runs['faithful'] + runs['silent']}, {runs['faithful']}"
+                for runs in (found["id"], found["ood"])
+            ]
+            failed = [f"{found['ood'][how]} {how}" for how in ("exploded", "broken", "reacted") if found["ood"][how]]
+            row = [task, name, *cells, str(found["ood"]["silent"]), ", ".join(failed) or "-"]
+            assert f"| {' | '.join(row)} |" in page
+            total += found["ood"]
+    alive = total["faithful"] + total["silent"]
+    assert f"Of {total.total()} runs on unseen molecules {alive} are alive, and {total['silent']} of those are" in page
+
+
 def test_the_runs_of_combination_are_those_of_the_records():
     page = (RESULTS / "all-tasks.md").read_text(encoding="utf-8")
     words = {"deepset-moe": "DeepSet-MoE 24 and 12", "mace": "MACE 23 and 11", "painn": "PaiNN 23 and 10"}
