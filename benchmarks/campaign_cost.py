@@ -26,11 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("cost"))
     parser.add_argument("--n-empty", type=int, default=300)
-    parser.add_argument("--n-seeds", type=int, default=8)
+    parser.add_argument("--n-seeds", type=int, default=3)
+    parser.add_argument("--engine", action="append", choices=ENGINES, help="all by default")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
-    for engine in ENGINES:
+    for engine in given.engine or ENGINES:
         for n_workers in (1, 2):
             found[f"{engine}, {n_workers}"] = {
                 "empty_units_per_s": _empty(engine, n_workers, given.n_empty),
@@ -56,11 +57,11 @@ def _empty(engine: str, n_workers: int, n: int) -> float:
 
 
 def _real(out: Path, engine: str, n_workers: int, n_seeds: int) -> dict[str, float]:
-    """Run eight units; the share is what of the workers' time, start included, was not the units' own."""
+    """Run 24 units; the share is what of the workers' time, their start included, was not the units' own."""
     path = out.with_suffix(".yaml")
     path.write_text(
         f"name: cost\nout: {out}\nmodels: [checkpoints/painn-duplication.pt]\ntasks: [duplication]\n"
-        "molecules_per_unit: 3\nprotocols:\n"
+        "molecules_per_unit: 1\nprotocols:\n"
         f"  - stability: {{run-ps: 0.2, thermalise-ps: 0.05, n-label-frames: 5, n-static-frames: 2, "
         f"n-seeds: {n_seeds}}}\n",
         encoding="utf-8",
