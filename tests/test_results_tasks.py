@@ -66,6 +66,8 @@ def test_the_runs_of_all_tasks_are_those_of_their_summaries():
             total += found["ood"]
     alive = total["faithful"] + total["silent"]
     assert f"Of {total.total()} runs on unseen molecules {alive} are alive, and {total['silent']} of those are" in page
+    readme = (RESULTS.parent.parent / "README.md").read_text(encoding="utf-8")
+    assert f"{alive} of {total.total()} short runs on unseen molecules end alive; {total['silent']} of those" in readme
 
 
 def test_the_runs_of_combination_are_those_of_the_records():

@@ -23,8 +23,14 @@ def test_bonds_carry_their_lengths_and_point_upwards():
 
 
 def test_the_tolerance_decides():
-    # Two hydrogens have radii of 0.31 Å: bonded to 0.775 Å at 1.25.
-    for distance, n_bonds in ((0.77, 1), (0.78, 0)):
+    # Oxygen and hydrogen have radii of 0.66 and 0.31 Å: bonded to 1.2125 Å at 1.25.
+    for distance, n_bonds in ((1.21, 1), (1.22, 0)):
+        assert len(bond_graph(np.array([8, 1]), np.array([[0, 0, 0], [0, 0, distance]])).bonds) == n_bonds
+
+
+def test_two_hydrogens_are_bonded_a_little_beyond_their_radii():
+    # 1.25 sums would be 0.775 Å, and GFN2-xTB's H2 is 0.777 Å long.
+    for distance, n_bonds in ((0.74, 1), (0.80, 1), (0.95, 0)):
         assert len(bond_graph(np.array([1, 1]), np.array([[0, 0, 0], [0, 0, distance]])).bonds) == n_bonds
 
 
