@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gmd26_md.calculators.potential import Potential
 
 ELEMENT_ENERGIES_FROM = ("isolated-atoms", "least-squares", "zero", "given")
+_ALWAYS_POSSIBLE = 1024
+"""A hyperparameter that is a whole number up to this needs no weight of that size: an exponent, a grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     contents = checkpoint_file.read(path)
     try:
         card = json.loads(contents.card)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no JSON, a number of too many digits, or brackets without end
         raise UserError(f"{path} is damaged: its card is no JSON ({error}); copy or train it again.") from error
     checkpoint = _from_card(card, contents.state_dict, str(path))
     return replace(checkpoint, sha256=contents.sha256, path=path.resolve())
@@ -168,6 +170,7 @@ def _from_card(card: Any, state_dict: dict[str, Tensor], where: str) -> Checkpoi
     checkpoint = Checkpoint(**values, state_dict=state_dict)
     _check_values(checkpoint, where)
     _check_weights_finite(state_dict, where)
+    _check_sizes(checkpoint, where)
     return checkpoint
 
 
@@ -229,6 +232,18 @@ def _check_weights_finite(state_dict: Mapping[str, Tensor], where: str) -> None:
         )
 
 
+def _check_sizes(checkpoint: Checkpoint, where: str) -> None:
+    """Raise for a size that no weight can have: to build that network would take all memory, or for ever."""
+    weights = checkpoint.state_dict.values()
+    largest = max([_ALWAYS_POSSIBLE, len(weights), *(n for tensor in weights for n in tensor.shape)])
+    for name, value in checkpoint.hyperparameters.items():
+        for size in value if isinstance(value, list) else [value]:
+            if isinstance(size, int) and size > largest:
+                raise UserError(
+                    f"{where} has {name} = {size} in its card, and no weights of that size; copy or train it again."
+                )
+
+
 def _check_weights_fit(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -> None:
     """Raise unless names and shapes of the weights are the network's."""
     got, where = checkpoint.state_dict, _where(checkpoint)
@@ -239,6 +254,9 @@ def _check_weights_fit(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -
     if extra:
         raise UserError(f"{where} has {len(extra)} weights {checkpoint.family} has not, {extra[0]} first: {cure}")
     for name, tensor in expected.items():
+        if got[name].is_floating_point() != tensor.is_floating_point():
+            kinds = f"{got[name].dtype}, {checkpoint.family} needs {tensor.dtype}"
+            raise UserError(f"{where} has {name} of kind {kinds}: copy or train it again.".replace("torch.", ""))
         if got[name].shape != tensor.shape:
             shapes = f"{tuple(got[name].shape)}, {checkpoint.family} needs {tuple(tensor.shape)}"
             raise UserError(f"{where} has {name} of shape {shapes}: {cure}")

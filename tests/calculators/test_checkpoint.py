@@ -147,7 +147,7 @@ def test_a_card_that_cannot_be_is_refused(saved, change, said):
     assert said in refusal(saved)
 
 
-@pytest.mark.parametrize("card", ["{", "[]", '"text"'])
+@pytest.mark.parametrize("card", ["{", "[]", '"text"', "[" * 100_000, '{"cutoff": ' + "9" * 5000 + "}"])
 def test_a_card_that_is_no_object_is_refused(saved, card):
     _, weights = card_and_weights(saved)
     checkpoint_file.write(saved, card, weights)
@@ -196,6 +196,22 @@ def test_hyperparameters_that_the_family_does_not_have_are_refused(saved):
     checkpoint_file.write(saved, json.dumps(card), weights)
     with pytest.raises(UserError, match="Did you mean 'expert_width'"):
         load_checkpoint(saved).potential()
+
+
+@pytest.mark.parametrize("size", [10**9, [8, 10**9]])
+def test_a_size_that_no_weight_has_is_refused_before_anything_is_built(saved, size):
+    card, weights = card_and_weights(saved)
+    card["hyperparameters"]["expert_width"] = size
+    checkpoint_file.write(saved, json.dumps(card), weights)
+    assert "expert_width = 1000000000 in its card, and no weights of that size" in refusal(saved)
+
+
+def test_whole_numbers_in_place_of_weights_are_refused(saved):
+    def truncate(weights):
+        name = next(n for n in sorted(weights) if weights[n].is_floating_point())
+        weights[name] = weights[name].long()
+
+    assert "int64, deepset-moe needs float" in potential_refusal(saved, truncate)
 
 
 def test_a_card_that_says_otherwise_of_the_forces_is_refused(saved, new_checkpoint):
