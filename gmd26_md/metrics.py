@@ -156,7 +156,7 @@ METRICS: dict[str, Metric] = {
         clash_at_ps="first pair closer than 0.7 times the sum of covalent radii",
         new_bond_at_ps="begin of the first lasting bond that the start had not",
         transfer_at_ps="begin of the first lasting proton transfer",
-        inversion_at_ps="begin of the first lasting inversion of an atom with four bonds",
+        inversion_at_ps="begin of the first lasting inversion of an atom with four bonds, or turn of a double bond",
         temperature_mean_K="mean kinetic temperature",
         temperature_max_K="highest kinetic temperature",
     ),

@@ -23,6 +23,7 @@ from gmd26_md.observables.bonds import (
     pair_distances,
     radii_sums,
 )
+from gmd26_md.observables.double_bonds import PLANAR, double_bonds, sides
 from gmd26_md.observables.handedness import FLAT, centres, handedness
 
 ELECTRONEGATIVE = (7, 8, 9, 16, 17)
@@ -68,7 +69,8 @@ class Event:
     `frame` is -1 for what was seen between frames.
 
     `value` and `limit` are what decided, in Å: a distance, or for `bond_broken` a change of length. For `inversion`
-    the handedness of its one atom (`observables.handedness`), negative where it is not that of the start.
+    the handedness of its one atom (`observables.handedness`), or the cosine of the torsion about a double bond of two
+    (`observables.double_bonds`), negative where it is not that of the start.
     """
 
     at_ps: float
@@ -84,7 +86,8 @@ class TopologyReport:
 
     `transfers` are all lasting ones in order of time, atoms (donor, hydrogen, acceptor); `lost` and `gained` are
     the bonds by which the graph of the last frame differs from the start's. `inversion` is of an atom with four bonds
-    that turned inside out: a stereocentre, or two neighbours that changed places; all bonds are then as they were.
+    that turned inside out: a stereocentre, or two neighbours that changed places; or of a double bond that turned over,
+    from cis to trans. All bonds are then as they were.
     """
 
     nonfinite: Event | None
@@ -326,23 +329,36 @@ def _new_bond(scene: _Scene, mobile: Ints) -> Event | None:
 
 
 def _inversion(scene: _Scene, positions: Floats) -> Event | None:
-    """Return the first lasting inversion of an atom with four bonds, or one that the trajectory ends in.
+    """Return the first lasting inversion of an atom with four bonds, or double bond that turned over; or a last one.
 
-    The first frame says which way round is right. Only frames count in which all four bonds hold; NaN is no inversion,
-    as the other checks fail on it.
+    The first frame says which way round is right. Only frames count in which all the bonds that matter hold; NaN is no
+    inversion, as the other checks fail on it.
     """
     found = []
     for centre in centres(scene.graph):
-        start = float(handedness(positions[:1], centre)[0])
-        if not abs(start) >= FLAT:
-            continue
-        values = handedness(positions, centre) * np.sign(start)
-        bonds = scene.columns(np.stack([np.full(4, centre[0]), centre[1:]], axis=1))
-        hold = (scene.distances[:, bonds] <= scene.limits.broken_radii * scene.sums[bonds]).all(axis=1)
-        for first, last in spans((values < 0.0) & hold).tolist():
-            if last == len(values) - 1 or scene.lasts(first, last):
-                found.append(scene.event(first, (int(centre[0]),), values[first : last + 1].min(), 0.0))
+        bonds = np.stack([np.full(4, centre[0]), centre[1:]], axis=1)
+        found += _turned(scene, handedness(positions, centre), FLAT, bonds, (int(centre[0]),))
+    for bond in double_bonds(scene.graph):
+        atoms = (int(bond[1]), int(bond[2]))
+        found += _turned(scene, sides(positions, bond), PLANAR, np.stack([bond[:-1], bond[1:]], axis=1), atoms)
     return min(found, key=lambda event: event.at_ps, default=None)
+
+
+def _turned(scene: _Scene, values: Floats, least: float, bonds: Ints, atoms: tuple[int, ...]) -> list[Event]:
+    """Return the lasting stays of a signed number beyond zero, and the stay that the trajectory ends in.
+
+    None where it is less than `least` in the first frame, and so says nothing.
+    """
+    if not abs(values[0]) >= least:
+        return []
+    values = values * np.sign(values[0])
+    columns = scene.columns(bonds)
+    hold = (scene.distances[:, columns] <= scene.limits.broken_radii * scene.sums[columns]).all(axis=1)
+    return [
+        scene.event(first, atoms, values[first : last + 1].min(), 0.0)
+        for first, last in spans((values < 0.0) & hold).tolist()
+        if last == len(values) - 1 or scene.lasts(first, last)
+    ]
 
 
 def spans(flags: NDArray[np.bool_]) -> Ints:

@@ -6,8 +6,8 @@ The order, first match decides:
 
 1. `unsupported`: the model does not know an element. 2. `error`: something else than the physics failed, or a
 complete run lacks evidence that any run can give. 3. `exploded`: a number that is not finite, or too hot. 4. `broken`:
-a bond broke or two atoms clashed. 5. `reacted`: lasting new bonds, a proton transfer, an inverted centre, or another
-graph at the end.
+a bond broke or two atoms clashed. 5. `reacted`: lasting new bonds, a proton transfer, an inverted centre or double
+bond, or another graph at the end.
 6. `drifting`: the model's own energy is not conserved. 7. `silent`: alive and conserved, but not true by the reference.
 8. `censored`: alive, but cut short by a time limit; or complete, alive and conserved, but never compared with a
 reference, so that neither `faithful` nor `silent` can be said. 9. `faithful`.
@@ -219,15 +219,20 @@ def _broken(evidence: Evidence) -> Verdict | None:
     return _earliest("broken", named)
 
 
+_INSIDE_OUT = "centre of four bonds turned inside out, handedness {:.2f}"
+_TURNED_OVER = "double bond turned over, cosine of its torsion {:.2f} of the start's sign"
+
+
 def _reacted(evidence: Evidence) -> Verdict | None:
     """Return reacted for the earliest proton transfer, lasting new bond or inversion, or another graph at the end."""
     report = evidence.topology
     if report is None:
         return None
+    of_a_centre = report.inversion is None or len(report.inversion.atoms) == 1
     named = {
         "transfer": ("proton transfer, new bond {:.2f} Å", report.transfer),
         "new_bond": ("lasting new bond of {:.2f} Å", report.new_bond),
-        "inversion": ("centre of four bonds turned inside out, handedness {:.2f}", report.inversion),
+        "inversion": (_INSIDE_OUT if of_a_centre else _TURNED_OVER, report.inversion),
     }
     verdict = _earliest("reacted", named)
     if verdict is None and report.graph_changed:
@@ -247,7 +252,7 @@ def _earliest(name: str, named: dict[str, tuple[str, Event | None]]) -> Verdict 
     if not happened:
         return None
     _, check, text, event = min(happened, key=lambda item: item[0])
-    who = "atom" if check == "inversion" else "atoms"
+    who = "atom" if len(event.atoms) == 1 else "atoms"
     reason = f"{text.format(event.value)} at {event.at_ps:.3f} ps, {who} {'-'.join(map(str, event.atoms))}"
     return Verdict(name, reason, check, event.value, event.limit, event.at_ps)
 

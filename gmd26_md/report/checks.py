@@ -15,7 +15,7 @@ from gmd26_md.report.lives import length_ps
 HOLDS, FAILS, UNKNOWN, NOT_ASKED = "holds", "fails", "not on record", "not asked"
 
 # what decided -> the number in the record
-_INVERSION = ("inversion", "reacted", "no centre of four bonds inverted", "inversion_at_ps")
+_INVERSION = ("inversion", "reacted", "no centre of four bonds inverted, no double bond turned", "inversion_at_ps")
 METRIC_OF = {
     "temperature_max_K": "temperature_max_K",
     "energy_drift": "energy_drift_meV_per_atom_per_ps",

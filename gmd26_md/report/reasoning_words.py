@@ -14,7 +14,7 @@ _EVENTS = {
     "clash": "two atoms clashed",
     "new_bond": "a new bond",
     "transfer": "a proton was transferred",
-    "inversion": "a centre of four bonds turned inside out",
+    "inversion": "a centre of four bonds turned inside out, or a double bond over",
     "too_hot": "too hot, with most energy in",
     "nonfinite": "numbers that are not finite",
 }
