@@ -140,8 +140,8 @@ class FunctionEngine:
             with self._at_work():
                 energy = _energy(calculator, atoms)
                 forces = calculator.get_property("forces", atoms)
-            energy, forces = float(np.asarray(energy).item()), np.array(forces, dtype=np.float64)
-        except Exception as error:  # anybody's code may raise anything
+            energy, forces = float(_numbers(energy, "energy").item()), _numbers(forces, "forces")
+        except (Exception, SystemExit) as error:  # anybody's code may raise anything
             raise CalculationFailed(f"{self.label}: {type(error).__name__}: {_first_line(error)}") from error
         if forces.shape != positions.shape:
             raise CalculationFailed(f"{self.label} gave forces of shape {forces.shape} for {len(numbers)} atoms")
@@ -293,6 +293,22 @@ def _energy(calculator: BaseCalculator, atoms: Atoms) -> Any:
         with suppress(PropertyNotImplementedError):  # some promise it and do not give it
             return calculator.get_property("free_energy", atoms)
     return calculator.get_property("energy", atoms)
+
+
+def _numbers(values: Any, what: str) -> np.ndarray:
+    """Return real numbers as a new array, float64; masked ones are missing.
+
+    Raises
+    ------
+    TypeError
+        For complex numbers, texts, truth values, or nothing: numpy would make numbers of them without a word.
+    """
+    found = np.ma.asarray(values)
+    if found.dtype.kind not in "fiu":
+        raise TypeError(f"{what} of kind {found.dtype}, not real numbers")
+    if np.ma.is_masked(found):
+        raise TypeError(f"{what} of which {np.ma.count_masked(found)} numbers are masked")
+    return np.array(found.data, dtype=np.float64)
 
 
 def _elements_of(calculator: BaseCalculator) -> frozenset[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,55 @@ def test_what_it_raises_for_a_molecule_is_a_failed_calculation(springs):
     with pytest.raises(CalculationFailed, match=r"^mine.py:make: RuntimeError: no oxygen, please$"):
         calculator.get_property("energy", WATER)
     assert np.isfinite(calculator.get_property("energy", molecule("CH4"))), "and the next molecule is another matter"
+
+
+ODD = """
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+FOUND = {
+    "complex": lambda f: f + 0.1j, "complex energy": lambda f: f, "texts": lambda f: f.astype(str),
+    "truths": lambda f: f > 0, "masked": lambda f: np.ma.masked_array(f, mask=f > 0.5), "nothing": lambda f: None,
+    "lists": lambda f: f.tolist(), "narrow": lambda f: f.astype("f4"), "unmasked": np.ma.masked_array,
+}
+class Odd(Calculator):
+    implemented_properties = ["energy", "forces"]
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if self.how == "leaves": raise SystemExit(3)
+        energy = 1.0 + 0.1j if self.how == "complex energy" else np.array([[1.0]])
+        self.results = {"energy": energy, "forces": FOUND[self.how](np.eye(len(atoms), 3))}
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("complex", "TypeError: forces of kind complex128, not real numbers"),
+        ("complex energy", "TypeError: energy of kind complex128, not real numbers"),
+        ("texts", "not real numbers"),
+        ("truths", "TypeError: forces of kind bool, not real numbers"),
+        ("masked", "TypeError: forces of which 3 numbers are masked"),
+        ("nothing", "TypeError: forces of kind object, not real numbers"),
+        ("leaves", "SystemExit: 3"),
+    ],
+)
+def test_what_is_no_real_number_is_a_failed_calculation_and_not_made_one(tmp_path, how, said):
+    (tmp_path / "odd.py").write_text(ODD)
+    calculator = load_calculator(f"{tmp_path / 'odd.py'}:Odd", device="cpu", arguments={"how": how})
+    with pytest.raises(CalculationFailed, match=re.escape(said)):
+        calculator.get_property("forces", WATER)
+    assert not calculator.results
+
+
+@pytest.mark.parametrize("how", ["lists", "narrow", "unmasked"])
+def test_real_numbers_in_any_form_are_forces(tmp_path, how):
+    (tmp_path / "odd.py").write_text(ODD)
+    forces = load_calculator(f"{tmp_path / 'odd.py'}:Odd", device="cpu", arguments={"how": how}).get_forces(WATER)
+    assert type(forces) is np.ndarray
+    np.testing.assert_array_equal(forces, np.eye(3))
 
 
 @pytest.mark.parametrize(
