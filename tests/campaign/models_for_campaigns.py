@@ -34,12 +34,6 @@ def hangs() -> BaseCalculator:
     return EMT()
 
 
-def counts(marker: str) -> BaseCalculator:
-    """Write down how many cores there are, as what opens a process a core sees it."""
-    Path(marker).write_text(str(host.n_cores()), encoding="utf-8")
-    return EMT()
-
-
 def asks() -> BaseCalculator:
     """Ask the person who is not there."""
     input("Accept the licence? [y/N] ")
@@ -64,6 +58,7 @@ def changes() -> BaseCalculator:
 
 
 def tells(marker: str) -> BaseCalculator:
-    """Write down what the environment says."""
-    Path(marker).write_text(os.environ.get("GMD26_TEST_ENVIRONMENT", "none"), encoding="utf-8")
+    """Write down what the environment says, and how many cores there are for what opens a process a core."""
+    environment = os.environ.get("GMD26_TEST_ENVIRONMENT", "none")
+    Path(marker).write_text(f"{environment}, {host.n_cores()} cores", encoding="utf-8")
     return EMT()

@@ -97,11 +97,15 @@ def test_a_reference_that_hangs_is_killed_too(tmp_path: Path) -> None:
     assert not is_done(Path(out), unit)
 
 
-def test_a_model_runs_by_the_python_of_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_runs_by_the_python_of_its_environment_with_its_worker_s_share_of_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")  # as a Dask worker has it: the child must not
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # as local processes and Dask say it
     python = tmp_path / "python"
     python.write_text(
-        f'#!/bin/sh\nGMD26_TEST_ENVIRONMENT=other$MALLOC_TRIM_THRESHOLD_ exec {sys.executable} "$@"\n', encoding="utf-8"
+        f'#!/bin/sh\nGMD26_TEST_ENVIRONMENT=other$MALLOC_TRIM_THRESHOLD_ exec {sys.executable} "$@"\n',
+        encoding="utf-8",
     )
     python.chmod(0o755)
     argument = f'"marker={tmp_path / "marker"}"'
@@ -109,14 +113,7 @@ def test_a_model_runs_by_the_python_of_its_environment(tmp_path: Path, monkeypat
     found = campaign(tmp_path, models, f"environments: {{other: {python}}}")
     unit = units_of(found)[0]
     run_unit({**asdict(unit), "resources": {}}, str(found.out), 120.0, "all")
-    assert (tmp_path / "marker").read_text(encoding="utf-8") == "other"
-
-
-def test_a_unit_sees_its_worker_s_share_of_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # as local processes and Dask say it
-    _, plain, out = one_unit(tmp_path, "counts", f'{{model-arg: "marker={tmp_path / "marker"}"}}')
-    run_unit(plain, out, 120.0, "all")
-    assert (tmp_path / "marker").read_text(encoding="utf-8") == "3"
+    assert (tmp_path / "marker").read_text(encoding="utf-8") == "other, 3 cores"
 
 
 def test_a_model_s_file_that_changes_under_way_spoils_the_unit(tmp_path: Path) -> None:

@@ -37,18 +37,18 @@ def test_every_variant_is_trained_measured_and_tabled_and_none_twice(cli, toy_da
     recipe.write_text(RECIPE)
     command = (
         *("ablation", "--task", small_task.name, "--data", toy_data, "--recipe", recipe, "--device", "cpu"),
-        *("--vary", "routing=spatial", "--vary", "max_degree=1,0", "--out", tmp_path / "out"),
+        *("--vary", "max_degree=1,0", "--out", tmp_path / "out"),
     )
     code, out, _ = cli(*command, "--format", "csv")
     assert code == 0
     rows = list(csv.DictReader(out.splitlines()))
-    assert [row["model"].split()[0] for row in rows] == ["as-it-is", "routing=spatial", "max_degree=0"]
+    assert [row["model"].split()[0] for row in rows] == ["as-it-is", "max_degree=0"]
     errors = [row["F MAE, eV/Å, ID"] for row in rows]
-    assert len(set(errors)) == 3  # three different models
+    assert len(set(errors)) == 2  # different models
     assert all("±" in error for error in errors)
     assert not any("alive" in name or "OOD" in name for name in rows[0])  # of what nobody has there is no column
     trained = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("best.pt")}
-    assert len(trained) == 3
+    assert len(trained) == 2
     again = cli(*command, "--format", "csv")
     assert again[:2] == (0, out)
     assert {p: p.stat().st_mtime_ns for p in trained} == trained
