@@ -1,7 +1,7 @@
 """Records as columns: pandas in one call, and a Parquet file that a million of them are filtered from in seconds.
 
-A column a field, `settings` and `versions` as JSON text, and a column a metric. What did not happen (None) is null and
-what is not a number stays NaN: the columns are Arrow's, which tell the two apart.
+A column a field, the name of the run folder (`run`), `settings` and `versions` as JSON text, and a column a metric.
+What did not happen (None) is null and what is not a number stays NaN: the columns are Arrow's, which tell them apart.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _SETTINGS = {"temperature_K": "double", "ensemble": "string", "timestep_fs": "do
 """Settings that have a column of their own, beside all of them as JSON."""
 _COSTS = {"cost_wall_s": "wall_s", "cost_n_energy_calls": "n_energy_calls", "cost_max_rss_MB": "max_rss_MB"}
 """Column and entry of a record's cost; a metric may have the same name as an entry."""
+_RUN = "run"  # tells apart what a campaign asks of one model's file under two names, or in two precisions
 _OTHER = "other_metrics"  # as JSON: of a newer version than this one
 _CHUNK = 20_000
 
@@ -191,7 +192,7 @@ def _lines(runs: Iterable[str | Path]) -> Iterator[dict[str, Any]]:
                     raise _no_record(path, number, f"it has no {problem}") from problem
                 except (AttributeError, TypeError, ValueError) as problem:
                     raise _no_record(path, number, str(problem)) from problem
-                yield row
+                yield row | {_RUN: path.parent.name}
 
 
 def _no_record(path: Path, number: int, problem: str) -> UserError:
@@ -224,7 +225,7 @@ def _row(content: Any) -> dict[str, Any]:
 
 def _schema() -> pa.Schema:
     pa = _arrow("pyarrow")
-    fields = [(name, pa.string()) for name in _TEXTS] + [("key", pa.string()), ("seed", pa.int64())]
+    fields = [(name, pa.string()) for name in (_RUN, *_TEXTS)] + [("key", pa.string()), ("seed", pa.int64())]
     fields += [(name, pa.string() if kind == "string" else pa.float64()) for name, kind in _SETTINGS.items()]
     fields += [(name, pa.float64()) for name in (*_COSTS, *METRICS)]
     fields += [(name, pa.string()) for name in (_OTHER, "settings", "versions")]

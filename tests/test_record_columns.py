@@ -56,6 +56,7 @@ def test_what_did_not_happen_is_null_and_what_is_no_number_is_nan(runs: Path, th
     assert error.isna().iloc[2]
     assert frame["key"].iloc[0] == ONE.key
     assert json.loads(frame["settings"].iloc[0]) == ONE.settings
+    assert list(frame["run"]) == ["run1", "run1", "run2"]
 
 
 def test_filters_and_columns_are_the_same_from_lines_and_from_parquet(runs: Path) -> None:
