@@ -167,6 +167,7 @@ METRICS: dict[str, Metric] = {
         energy_rms_meV_per_atom="RMS of the total energy about its line",
         energy_change_max_meV_per_atom="largest change of the total energy since the start",
         energy_drift_relative_ratio="|slope| times duration over the spread of the kinetic energy",
+        energy_rms_relative_ratio="RMS of the total energy about its line over the spread of the kinetic energy",
         half_step_energy_rms_meV_per_atom="RMS of the total energy about its line at half the time step",
         double_step_energy_rms_meV_per_atom="the same at twice the time step",
         float32_half_step_energy_drift_meV_per_atom_per_ps="slope of the total energy at half the time step in float32",

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_AT_REST_meV_per_atom = 0.1
+
 
 @dataclass(frozen=True)
 class Line:
@@ -61,6 +63,8 @@ def conservation(
     dynamics, and blind to a drift that reverses. `energy_rms_meV_per_atom` is the RMS about that line: the integrator's
     own error and the surface's roughness. `energy_change_max_meV_per_atom` is the largest change since the start.
     `energy_drift_relative_ratio` is |slope| times duration over the standard deviation of the kinetic energy.
+    `energy_rms_relative_ratio` is the RMS over the same, or over 0.1 meV/atom where nothing moves: 1 for an energy that
+    does not go down as the kinetic energy goes up, such as one that is always the same.
 
     Parameters
     ----------
@@ -75,11 +79,13 @@ def conservation(
     with np.errstate(invalid="ignore", divide="ignore"):
         fluctuation = np.std(change_meV_per_atom(kinetic_energy, n_atoms))
         relative = float(np.abs(line.slope) * np.ptp(time_ps) / fluctuation)
+        exchanged = float(line.rms / np.maximum(fluctuation, _AT_REST_meV_per_atom))
     return {
         "energy_drift_meV_per_atom_per_ps": line.slope,
         "energy_rms_meV_per_atom": line.rms,
         "energy_change_max_meV_per_atom": largest(change),
         "energy_drift_relative_ratio": relative if np.isfinite(relative) else float("nan"),
+        "energy_rms_relative_ratio": exchanged if np.isfinite(exchanged) else float("nan"),
     }
 
 

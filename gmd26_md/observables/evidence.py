@@ -145,6 +145,7 @@ def examine(
         energy_drift_meV_per_atom_per_ps=energy["energy_drift_meV_per_atom_per_ps"],
         energy_rms_meV_per_atom=energy["energy_rms_meV_per_atom"],
         energy_change_max_meV_per_atom=energy["energy_change_max_meV_per_atom"],
+        energy_rms_relative_ratio=energy["energy_rms_relative_ratio"],
         force_ratio=truth["path_force_mae_relative_ratio"],
         true_energy_change_max_meV_per_atom=truth["true_energy_change_max_meV_per_atom"],
         n_reference_labels=0 if labels is None else len(labels.frames),

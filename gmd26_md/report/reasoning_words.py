@@ -23,6 +23,7 @@ _NAMES = {
     "energy_drift_meV_per_atom_per_ps": "energy drift",
     "energy_rms_meV_per_atom": "energy RMS about its line",
     "energy_change_max_meV_per_atom": "largest energy change",
+    "energy_rms_relative_ratio": "energy RMS over the spread of the kinetic energy",
     "path_force_mae_relative_ratio": "relative force error along the run",
     "true_energy_change_max_meV_per_atom": "true-energy change",
 }

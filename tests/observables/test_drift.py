@@ -53,13 +53,27 @@ def test_the_relative_drift_is_the_whole_change_over_the_swing_of_the_kinetic_en
     assert metrics["energy_drift_relative_ratio"] == pytest.approx(0.5, rel=1e-6)
 
 
+@pytest.mark.parametrize(("share", "ratio"), [(1.0, 0.0), (0.0, 1.0), (1 / 27.2, 1 - 1 / 27.2), (23.06, 22.06)])
+def test_an_energy_that_does_not_go_down_as_the_kinetic_energy_goes_up_is_told(share, ratio):
+    kinetic = np.random.default_rng(0).normal(1.0, 0.1, len(TIME_FS))
+    found = conservation(-share * kinetic, kinetic, TIME_FS, N_ATOMS)["energy_rms_relative_ratio"]
+    assert found == pytest.approx(ratio, rel=1e-2, abs=1e-9)
+
+
+def test_where_nothing_moves_the_rms_is_held_against_a_tenth_of_a_meV_an_atom():
+    noise = np.where(np.arange(len(TIME_FS)) % 2, 1e-5, -1e-5) * N_ATOMS  # 0.01 meV/atom
+    still = np.zeros_like(TIME_FS)
+    assert conservation(still, still, TIME_FS, N_ATOMS)["energy_rms_relative_ratio"] == 0.0
+    assert conservation(noise, still, TIME_FS, N_ATOMS)["energy_rms_relative_ratio"] == pytest.approx(0.1, rel=1e-3)
+
+
 @pytest.mark.parametrize("which", ["potential", "kinetic"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_one_bad_frame_makes_every_number_nan_and_never_none_or_zero(which, value):
     energies = {"potential": np.zeros(100), "kinetic": np.ones(100)}
     energies[which][57] = value
     metrics = conservation(energies["potential"], energies["kinetic"], TIME_FS[:100], N_ATOMS)
-    assert len(metrics) == 4
+    assert len(metrics) == 5
     assert all(np.isnan(number) for number in metrics.values())
 
 

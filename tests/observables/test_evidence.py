@@ -54,6 +54,20 @@ def test_a_run_that_does_all_right_is_faithful():
         assert unit_of(key)
 
 
+def test_an_energy_that_is_always_the_same_is_not_conserved_though_it_is_below_every_other_limit():
+    run = good_run()
+    swing = 1.0 + 0.3 * np.sin(0.1 * run.time_fs)
+    run = replace(run, velocities=3.0 * run.velocities * np.sqrt(swing)[:, None, None])
+    kinetic = kinetic_energy(run)
+    exchanging = replace(run, energies=run.energies - kinetic)
+    labels = Labels(EVERY_TENTH, -5000.0 - kinetic[EVERY_TENTH], run.forces[EVERY_TENTH])
+    assert verdict_of(exchanging, labels)[0].name == "faithful"
+    verdict, metrics = verdict_of(run, labels)
+    assert (verdict.name, verdict.decided_by, verdict.limit) == ("drifting", "energy_rms_relative", 0.5)
+    assert metrics["energy_rms_meV_per_atom"] < 5.0
+    assert verdict.reason.endswith("of the spread of the kinetic energy, limit 0.5")
+
+
 def test_fifty_good_and_fifty_nan_frames_are_not_stable():
     run = good_run()
     for array in (run.positions, run.velocities, run.forces):

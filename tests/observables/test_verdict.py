@@ -20,6 +20,7 @@ GOOD = Evidence(
     energy_drift_meV_per_atom_per_ps=0.1,
     energy_rms_meV_per_atom=0.2,
     energy_change_max_meV_per_atom=0.5,
+    energy_rms_relative_ratio=0.02,
     force_ratio=0.05,
     true_energy_change_max_meV_per_atom=2.0,
     n_reference_labels=50,
@@ -33,6 +34,7 @@ NUMBERS = [
     "energy_drift_meV_per_atom_per_ps",
     "energy_rms_meV_per_atom",
     "energy_change_max_meV_per_atom",
+    "energy_rms_relative_ratio",
     "force_ratio",
     "true_energy_change_max_meV_per_atom",
 ]
@@ -65,6 +67,7 @@ def test_alive_conserved_and_true_is_faithful():
         (replace(GOOD, energy_drift_meV_per_atom_per_ps=-5.1), "drifting", "energy_drift"),
         (replace(GOOD, energy_rms_meV_per_atom=5.1), "drifting", "energy_rms"),
         (replace(GOOD, energy_change_max_meV_per_atom=20.1), "drifting", "energy_change_max"),
+        (replace(GOOD, energy_rms_relative_ratio=0.51), "drifting", "energy_rms_relative"),
         (replace(GOOD, force_ratio=0.21), "silent", "force_ratio"),
         (replace(GOOD, true_energy_change_max_meV_per_atom=10.1), "silent", "true_energy_change_max"),
         (CUT, "censored", "reached_ps"),

@@ -68,6 +68,7 @@ def test_the_checks_stand_in_the_order_of_the_judge_each_beside_its_limit_of_the
         (record_of("broken", metrics=BROKEN), "bond_broken"),
         (record_of("drifting", metrics={"energy_drift_meV_per_atom_per_ps": -2.5}), "energy_drift"),
         (record_of("drifting", metrics={"energy_rms_meV_per_atom": math.nan}), "energy_rms"),
+        (record_of("drifting", metrics={"energy_rms_relative_ratio": 0.98}), "energy_rms_relative"),
         (record_of("silent", metrics={"true_energy_change_max_meV_per_atom": 11.0}), "true_energy_change_max"),
         (record_of("exploded", metrics={"nonfinite_at_ps": 0.1}), "nonfinite"),
         (record_of("censored", metrics={"alive_ps": 0.7}), "reached_ps"),
