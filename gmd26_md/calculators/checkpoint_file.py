@@ -26,6 +26,7 @@ FORMAT = "gmd26-md-checkpoint"
 VERSION = 1
 
 _CURE = "give a file written by `gmd26-md train`"
+_BARE = "a pickle (nothing in it was run)"
 PLAIN = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
     f"torch {kind}Storage"
     for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
@@ -35,7 +36,7 @@ _MAGIC = (
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"\x1f\x8b", "a gzip file"),
     (b"\x89HDF", "an HDF5 file"),
-    (b"\x80", "a pickle (nothing in it was run)"),
+    (b"\x80", _BARE),
 )
 
 
@@ -115,7 +116,9 @@ def checked_archive(path: Path, content: bytes) -> io.BytesIO:
     were checked here (or memory that nobody wrote). So it is given a new archive, of the very bytes that were checked.
     """
     if not content.startswith(b"PK"):
-        raise UserError(f"{path} is not a gmd26-md checkpoint: it is {_kind_of(content)}; {_CURE}.")
+        kind = _kind_of(content)
+        of_old = "; if torch.save of old wrote it, load it where it was made and save it anew" if kind == _BARE else ""
+        raise UserError(f"{path} is not a gmd26-md checkpoint: it is {kind}; {_CURE}{of_old}.")
     sound = io.BytesIO()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(sound, "w") as fresh:
@@ -142,7 +145,8 @@ def _check_pickle(path: Path, archive: zipfile.ZipFile) -> None:
         shown = ", ".join(name.replace(" ", ".") for name in foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         raise UserError(
             f"{path} is not a gmd26-md checkpoint: it is a pickle that would import and run {shown}; "
-            f"nothing in it was run. A whole model of another package? Then {_CURE} or `gmd26-md convert`."
+            f"nothing in it was run. {_CURE[0].upper()}{_CURE[1:]}; of a model of another package, "
+            "its ASE calculator as --model FILE.py:FUNCTION (docs/your-own-model.md)."
         )
 
 

@@ -80,6 +80,8 @@ def refuse_hopeless(kind: recognise.Kind, path: Path) -> None:
             f"{path} is {kind.words} that do not say of what; convert them with "
             f"`gmd26-md convert {path} --family NAME --hyperparameters FILE.toml -o model.pt`."
         )
+    if kind == recognise.MACE_MLIAP:
+        raise UserError(f"{path} is {kind.words}, which computes there only; give the .model file that it was made of.")
     if kind == recognise.MACE_TRAINING:
         raise UserError(
             f"{path} is {kind.words}, which does not say its architecture; give the .model file that mace_run_train "

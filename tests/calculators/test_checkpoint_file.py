@@ -103,6 +103,14 @@ def test_a_whole_model_of_another_package_is_named_as_such(tmp_path):
     message = refusal(path)
     assert "torch.nn.modules" in message
     assert "nothing in it was run" in message
+    assert "as --model FILE.py:FUNCTION" in message
+
+
+def test_a_file_of_an_old_torch_is_told_how_to_become_a_new_one(tmp_path):
+    path = tmp_path / "old.model"
+    torch.save(torch.nn.Linear(2, 2), path, _use_new_zipfile_serialization=False)
+    assert "is a pickle (nothing in it was run)" in refusal(path)
+    assert "load it where it was made and save it anew" in refusal(path)
 
 
 # --- files that are no checkpoint

@@ -175,6 +175,15 @@ def test_other_models_of_mace_are_refused_by_name(mace_module, saved):
         open_model_file(saved(module, "charged.model"), trust_pickle=True)
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_model_for_the_mliap_of_lammps_is_told_which_file_to_give(mace_module, saved, trusted):
+    with mace_imports():
+        from mace.calculators.lammps_mliap_mace import LAMMPS_MLIAP_MACE
+    path = saved(LAMMPS_MLIAP_MACE(mace_module(), head="Default"), "tiny.model-mliap_lammps.pt")
+    with pytest.raises(UserError, match=r"for the ML-IAP of LAMMPS, .*; give the .model file that it was made of"):
+        open_model_file(path, trust_pickle=trusted)
+
+
 # --- TorchScript
 
 

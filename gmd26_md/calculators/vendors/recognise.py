@@ -20,7 +20,7 @@ class Kind:
     ----------
     name
         "mace-model", "mace-script", "schnetpack-model", "schnetpack-lightning", "nequip", "nequip-compiled",
-        "nequip-lightning", "state-dict"; or "mace-training" and "foreign", which cannot be opened.
+        "nequip-lightning", "state-dict"; or "mace-mliap", "mace-training" and "foreign", which cannot be opened.
     words
         The same for people, with an article.
     """
@@ -31,6 +31,7 @@ class Kind:
 
 MACE_MODEL = Kind("mace-model", "a whole model pickled by mace-torch")
 MACE_SCRIPT = Kind("mace-script", "a TorchScript model of mace-torch")
+MACE_MLIAP = Kind("mace-mliap", "a model of mace-torch's made for the ML-IAP of LAMMPS")
 MACE_TRAINING = Kind("mace-training", "a training state of mace-torch")
 SCHNETPACK_MODEL = Kind("schnetpack-model", "a whole model pickled by schnetpack")
 SCHNETPACK_LIGHTNING = Kind("schnetpack-lightning", "a Lightning checkpoint of schnetpack")
@@ -86,6 +87,8 @@ def _kind_of_pickle(imports: list[str], texts: set[str]) -> Kind | None:
         return SCHNETPACK_LIGHTNING if of_spk else Kind("foreign", "a Lightning checkpoint")
     if imports and imports[0].startswith("mace.modules."):
         return MACE_MODEL
+    if imports and imports[0].startswith("mace.calculators.lammps_mliap_mace."):
+        return MACE_MLIAP
     if imports and imports[0].startswith("schnetpack.model."):
         return SCHNETPACK_MODEL
     if {"model", "optimizer", "lr_scheduler"} <= texts and any(t.startswith("interactions.0.") for t in texts):
