@@ -175,6 +175,13 @@ def test_other_models_of_mace_are_refused_by_name(mace_module, saved):
         open_model_file(saved(module, "charged.model"), trust_pickle=True)
 
 
+def test_a_model_that_gives_no_numbers_is_called_that(mace_module, saved):
+    module = mace_module()
+    next(module.parameters()).data[0] = float("nan")
+    with pytest.raises(UserError, match="own energies or forces are not finite; training diverged"):
+        open_model_file(saved(module, "diverged.model"), trust_pickle=True)
+
+
 @pytest.mark.parametrize("trusted", [False, True])
 def test_a_model_for_the_mliap_of_lammps_is_told_which_file_to_give(mace_module, saved, trusted):
     with mace_imports():

@@ -187,7 +187,9 @@ def test_what_a_file_does_not_say_is_asked_for(tmp_path):
         ({}, "does not say the unit of its energies"),
         (KCAL, "does not say which elements it knows; say it, --model-arg elements=H,C,O"),
         ({**KCAL, "elements": "H,X"}, "write their symbols"),
-        ({"energy_unit": "furlong", "elements": "H"}, "knows no unit 'furlong'"),
+        ({"energy_unit": "furlong", "elements": "H"}, "'furlong' is no unit of energy; allowed are eV, kcal/mol"),
+        *(({"energy_unit": unit, "elements": "H"}, "no unit of energy") for unit in ("Ang", "kcal/mol/Bohr", -3, True)),
+        ({**KCAL, "elements": "H", "position_unit": "furlong"}, "knows no unit 'furlong'; write Ang"),
         ({**KCAL, "elements": "H", "position_unit": "Bohr"}, "positions in Bohr"),
         ({"unit": "eV"}, "unknown argument of best_model 'unit'"),
     ):
@@ -195,6 +197,14 @@ def test_what_a_file_does_not_say_is_asked_for(tmp_path):
             open_model_file(tmp_path / "best_model", trust_pickle=True, arguments=arguments)
     known = open_model_file(tmp_path / "best_model", trust_pickle=True, arguments={**KCAL, "elements": "C,H"})
     assert known.elements == (1, 6)
+
+
+def test_a_model_that_gives_no_numbers_is_called_that(tmp_path):
+    model = network()
+    model.representation.embedding.weight.data[1] = float("nan")
+    torch.save(model, tmp_path / "best_model")
+    with pytest.raises(UserError, match="own energies or forces are not finite; training diverged"):
+        open_model_file(tmp_path / "best_model", trust_pickle=True, arguments=KCAL)
 
 
 def test_a_scaled_energy_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from gmd26_md.calculators.batch import Batch, Layout
 from gmd26_md.calculators.potential import Potential, energy_and_forces
+from gmd26_md.errors import UserError
 
 Answer = tuple[Tensor, Tensor]
 """Total energies, (n_systems,), eV, and forces, (n_atoms, 3), eV/Å; both float64."""
@@ -41,6 +43,20 @@ def answer_of(potential: Potential, batch: Batch) -> Answer:
     return energies.double() + potential.reference_energy(batch), forces.double()
 
 
+def check_finite(answer: Answer, path: Path, words: str) -> None:
+    """Raise unless energies and forces of an original are numbers.
+
+    Raises
+    ------
+    UserError
+        They are not: its weights are damaged, or its training diverged.
+    """
+    if not all(bool(torch.isfinite(values).all()) for values in answer):
+        raise UserError(
+            f"{path} is {words} whose own energies or forces are not finite; training diverged: give an earlier one."
+        )
+
+
 def difference(got: Answer, wanted: Answer, batch: Batch, tolerance: float) -> str:
     """Say how two answers differ by more than a tolerance; nothing where they do not.
 
@@ -68,8 +84,6 @@ def tolerance_of(dtype: torch.dtype) -> float:
 
 def complaint(build: Callable[[], Potential], wanted: Answer, batch: Batch, tolerance: float) -> str:
     """Return why a potential is not the original, in words: it does not build, or says something else."""
-    from gmd26_md.errors import UserError
-
     try:
         found = answer_of(build(), batch)
     except UserError as problem:

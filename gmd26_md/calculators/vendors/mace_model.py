@@ -18,7 +18,7 @@ from gmd26_md.calculators.batch import Batch
 from gmd26_md.calculators.checkpoint import Checkpoint
 from gmd26_md.calculators.mace import element_index, vendor_graph
 from gmd26_md.calculators.side_effects import contained
-from gmd26_md.calculators.vendors.agreement import Answer, complaint, test_batch, tolerance_of
+from gmd26_md.calculators.vendors.agreement import Answer, check_finite, complaint, test_batch, tolerance_of
 from gmd26_md.calculators.vendors.arguments import checked_arguments
 from gmd26_md.calculators.vendors.model import VendorModel, Whole
 from gmd26_md.calculators.vendors.unpickle import unpickled
@@ -52,6 +52,7 @@ def open_mace(content: bytes, path: Path, words: str, sha256: str, arguments: Ma
     )
     batch = test_batch(elements, whole.cutoff)
     wanted = vendor_answer(vendor.double(), elements, head, batch)
+    check_finite(wanted, path, words)
     checkpoint, why = _as_checkpoint(vendor, elements, head, path)
     if checkpoint is not None:
         why = complaint(checkpoint.potential, wanted, batch, tolerance_of(stored))

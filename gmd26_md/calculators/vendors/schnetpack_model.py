@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gmd26_md.calculators._schnetpack import import_schnetpack, schnetpack_imports
 from gmd26_md.calculators.batch import Batch
 from gmd26_md.calculators.checkpoint import Checkpoint
-from gmd26_md.calculators.vendors.agreement import Answer, complaint, test_batch
+from gmd26_md.calculators.vendors.agreement import Answer, check_finite, complaint, test_batch
 from gmd26_md.calculators.vendors.arguments import checked_arguments
 from gmd26_md.calculators.vendors.model import VendorModel, Whole
 from gmd26_md.calculators.vendors.recognise import Kind
@@ -27,6 +27,7 @@ from gmd26_md.calculators.vendors.unpickle import unpickled
 from gmd26_md.errors import UserError
 
 ARGUMENTS = ("elements", "energy_unit", "position_unit", "energy_key")
+ENERGY_UNITS = ("eV", "kcal/mol", "kJ/mol", "Ha", "Hartree", "Ry", "Rydberg")
 _CASTS = ("CastMap", "CastTo32", "CastTo64")
 _FAMILIES = {"SchNet": "schnet", "PaiNN": "painn"}
 
@@ -59,6 +60,7 @@ def open_schnetpack(content: bytes, path: Path, kind: Kind, sha256: str, argumen
     )
     batch = test_batch(elements, whole.cutoff)
     wanted = vendor_answer(model.double(), key, scale, batch)
+    check_finite(wanted, path, kind.words)
     checkpoint, why = as_checkpoint(model, key, elements, whole)
     if checkpoint is not None:
         why = complaint(checkpoint.potential, wanted, batch, 1e-9)
@@ -106,10 +108,12 @@ def _energy_unit(arguments: Mapping[str, Any], path: Path) -> float:
         raise UserError(
             f"{path} does not say the unit of its energies; say it, --model-arg energy_unit=eV (or kcal/mol, Ha, ...)."
         )
+    if energy not in ENERGY_UNITS:  # schnetpack would take a length or a force for one
+        raise UserError(f"{path}: {energy!r} is no unit of energy; allowed are {', '.join(ENERGY_UNITS)}.")
     try:
         length, scale = float(convert_units(position, "Ang")), float(convert_units(energy, "eV"))
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: schnetpack knows no unit {energy!r} or {position!r}; write eV and Ang.") from error
+        raise UserError(f"{path}: schnetpack knows no unit {position!r}; write Ang.") from error
     if abs(length - 1.0) > 1e-9:
         raise UserError(f"{path} has positions in {position}; only models in Å are known here.")
     return scale
