@@ -132,7 +132,7 @@ def test_a_float32_file_agrees_to_the_precision_of_its_constants(mace_module, sa
     assert_same(by_us(opened, "float32"), by_mace(module.float(), dtype="float32"), 2e-3, 1e-5)
 
 
-def test_of_several_heads_the_one_that_is_named_is_taken(mace_module, saved):
+def test_of_several_heads_the_one_that_is_named_is_taken(mace_module, saved, recwarn):
     energies = np.array([[-13.6, -1030.0, -2040.0], [-1.0, -2.0, -3.0]])
     scales = {"atomic_inter_scale": [0.7, 0.5], "atomic_inter_shift": [0.3, 0.1]}
     module = mace_module(heads=["dft", "cc"], atomic_energies=energies, **scales)
@@ -141,8 +141,11 @@ def test_of_several_heads_the_one_that_is_named_is_taken(mace_module, saved):
         open_model_file(path, trust_pickle=True)
     with pytest.raises(UserError, match=r"unknown head .*'cd'.*Did you mean 'cc'"):
         open_model_file(path, trust_pickle=True, arguments={"head": "cd"})
+    recwarn.clear()
     both = {head: open_model_file(path, trust_pickle=True, arguments={"head": head}) for head in ("dft", "cc")}
     assert both["dft"].sha256 != both["cc"].sha256, "if this fails, two models pass for one in the records"
+    copied = [str(warning.message) for warning in recwarn.list if "To copy construct" in str(warning.message)]
+    assert not copied, "if this fails, mace's own warnings stand among our lines"
     for head, opened in both.items():
         assert opened.checkpoint is not None
         assert_same(by_us(opened), by_mace(module, head), 1e-10, 1e-10)

@@ -6,6 +6,7 @@ the potential's energies of elements, which keep their digits in float32.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,8 @@ def _one_head(vendor: Any, head: int) -> tuple[Any, str]:
     with mace_imports():
         from mace.tools.scripts_utils import remove_pt_head
     try:
-        with contained(), built_in_float64():
+        with contained(), built_in_float64(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a tensor that it copies
             return remove_pt_head(vendor, vendor.heads[head]), ""
     except Exception as error:  # a tool of the vendor's, for models of its own making
         return None, f"its head cannot be taken alone ({type(error).__name__})"
