@@ -226,7 +226,7 @@ def _broken(evidence: Evidence) -> Verdict | None:
 
 
 _INSIDE_OUT = "centre of four bonds turned inside out, handedness {:.2f}"
-_TURNED_OVER = "double bond turned over, cosine of its torsion {:.2f} of the start's sign"
+_TURNED_OVER = "double bond turned over, cosine of its torsion {:.2f} where the start's counts as positive,"
 
 
 def _reacted(evidence: Evidence) -> Verdict | None:
