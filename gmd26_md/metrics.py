@@ -115,6 +115,7 @@ METRICS: dict[str, Metric] = {
     **_metrics("higher", mode_overlap_cosine="mean |cosine| between a mode and the reference's that is paired with it"),
     **_metrics(
         "neither",
+        frequency_mean_relative_ratio="mean of the model's frequencies over that of the reference's",
         n_reference_imaginary_modes="imaginary normal modes of the reference at its own minimum",
         lowest_frequency_per_cm="the model's lowest frequency at its own minimum; imaginary ones are negative",
     ),

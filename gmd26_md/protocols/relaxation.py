@@ -49,6 +49,10 @@ _STEEP_FMAX = 0.05  # eV/Å, where BFGS takes over; from 0.02 it was no quicker,
 
 Metrics = dict[str, float | None]
 
+WRONG_MODES_RATIO = 2.0
+"""Frequencies with a mean this many times the reference's, or so many times less, are "wrong modes": a
+surface that holds nothing, or one in another unit. Models that were tried, sound and poor ones, are within 1.1."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -59,8 +63,8 @@ class Outcome:
     metrics
         See `metrics.METRICS`.
     judgement
-        "agrees", "moved away", "false minimum", "strained", "saddle", "reacted", "not converged", "failed", or
-        "unknown" where the reference failed.
+        "agrees", "moved away", "false minimum", "strained", "saddle", "wrong modes", "reacted", "not converged",
+        "failed", or "unknown" where the reference failed.
     reason
         The number that decided, in words.
     evidence
@@ -287,6 +291,12 @@ def judged(
         return (
             "saddle",
             f"{n_hills:.0f} imaginary modes, the reference's own minimum {n_theirs:.0f}; lowest {lowest:.0f} 1/cm",
+        )
+    stiffness = metrics.get("frequency_mean_relative_ratio")
+    if stiffness is not None and not 1.0 / WRONG_MODES_RATIO <= stiffness <= WRONG_MODES_RATIO:
+        return (
+            "wrong modes",
+            f"its frequencies are {stiffness:.2g} times the reference's in the mean: no minimum like it",
         )
     return "agrees", f"the reference's own minimum is {on:.3f} Å away and {drop:.3f} eV down"
 

@@ -91,6 +91,7 @@ def mode_metrics(modes: TwoModes, settings: Settings) -> dict[str, float | None]
     off = np.abs(mine - truth)
     return counts | {
         "lowest_frequency_per_cm": float(mine[0]),
+        "frequency_mean_relative_ratio": float(mine.mean() / truth.mean()),
         "frequency_mae_per_cm": float(off.mean()),
         "frequency_error_max_per_cm": float(off.max()),
         "frequency_by_overlap_mae_per_cm": float(np.abs(mine - truth[partner]).mean()),

@@ -129,6 +129,17 @@ def test_a_conformer_far_from_the_minimum_is_moved_away_only_from_there():
     assert verdict(place(heavy=0.31), "structure")[0] == "agrees"
 
 
+@pytest.mark.parametrize(
+    ("ratio", "word"),
+    [(0.0, "wrong modes"), (0.49, "wrong modes"), (0.9, "agrees"), (1.1, "agrees"), (2.1, "wrong modes"),
+     (np.nan, "wrong modes")],
+)  # fmt: skip
+def test_a_surface_that_holds_nothing_or_in_another_unit_is_no_agreement(ratio, word):
+    assert verdict(place(n_imaginary_modes=0.0, n_reference_imaginary_modes=0.0, frequency_mean_relative_ratio=ratio))[
+        0
+    ] == word  # fmt: skip
+
+
 def test_a_saddle_is_one_only_where_the_reference_has_none():
     hills = {"n_imaginary_modes": 2.0, "lowest_frequency_per_cm": -150.0}
     word, reason = verdict(place(n_reference_imaginary_modes=0.0, **hills))

@@ -98,6 +98,7 @@ def test_frequencies_are_compared_in_order_and_by_what_moves():
     truth = Modes(np.array([90.0, 100.0, 310.0]), axes[[1, 0, 2]])
     metrics = mode_metrics(TwoModes(mine, truth), Settings())
     assert metrics["frequency_mae_per_cm"] == pytest.approx((140 + 0 + 10) / 3)
+    assert metrics["frequency_mean_relative_ratio"] == pytest.approx(350 / 500)
     assert metrics["frequency_error_max_per_cm"] == pytest.approx(140)
     assert metrics["frequency_by_overlap_mae_per_cm"] == pytest.approx((150 + 10 + 10) / 3)
     assert metrics["mode_overlap_cosine"] == pytest.approx(1.0)
