@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 ENV = os.environ | {"OMP_NUM_THREADS": "1"}
 
@@ -15,6 +17,7 @@ def run(*arguments):
     return subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_the_dynamics_runs_and_goes_on(tmp_path):
     options = ("--family", "schnet", "--batch", 1, "--batch", 2, "--quick", "--out", tmp_path)
     run("benchmarks/dynamics.py", *options)

@@ -20,6 +20,7 @@ def records_in(folder):
     return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_refused_and_nothing_is_made_twice(cli, arguments, tmp_path):
     code, _, err = cli(*arguments, "--max-hours", 1e-9)
     assert code == 2

@@ -86,6 +86,7 @@ def test_a_dry_run_prints_the_commands_and_runs_none(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_whole_line_is_run_once_and_again_only_where_something_changed(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TASK, encoding="utf-8")
     (tmp_path / "recipe.toml").write_text(RECIPE, encoding="utf-8")

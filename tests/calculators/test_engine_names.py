@@ -81,6 +81,7 @@ def test_without_the_package_the_names_are_there_and_the_calculator_says_what_to
     assert done.stdout.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [("--reference", "pbe-d3bj"), ("--model", "pbe-d3bj/def2-svp")])
 def test_without_the_package_a_command_stops_at_once_with_one_line(option, tmp_path):
     asked = {"--model": "gfn2-xtb", "--task": "duplication", "--only": "acetic acid"} | dict([option])

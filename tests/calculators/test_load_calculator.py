@@ -149,6 +149,7 @@ def test_importing_the_package_imports_neither_torch_nor_ase():
         _ = gmd26_md.nothing
 
 
+@pytest.mark.slow
 def test_building_and_using_models_leaves_the_process_as_it_was(checkpoint_path):
     paths = [str(checkpoint_path(family)) for family in ("mace", "painn")]
     report = run_fresh(f"""

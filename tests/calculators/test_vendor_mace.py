@@ -211,6 +211,7 @@ def scripts(tmp_path_factory, mace_module) -> dict[str, Path]:
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["compiled", "lammps"])
 def test_a_script_runs_as_a_whole_and_gives_maces_own_numbers(mace_module, scripts, kind):
     with pytest.raises(UserError, match=r"is a TorchScript model of mace-torch: .*nothing in it was run"):

@@ -74,6 +74,7 @@ def test_a_unit_is_in_its_place_when_it_has_ended_and_its_work_folder_is_gone(tm
     assert {"host", "versions", "wall_s", "max_rss_MB", "unit"} <= set(about)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_a_failure_and_the_next_attempt_works(tmp_path: Path) -> None:
     argument = f'{{model-arg: "marker={tmp_path / "marker"}"}}'
     unit, plain, out = one_unit(tmp_path, "dies_once", argument)
@@ -90,6 +91,7 @@ def test_a_unit_that_hangs_is_killed(tmp_path: Path) -> None:
     assert not is_done(Path(out), unit)
 
 
+@pytest.mark.slow
 def test_a_reference_that_hangs_is_killed_too(tmp_path: Path) -> None:
     unit, plain, out = one_unit(tmp_path, "good", f"{{reference: '{MODELS}:hangs'}}")
     with pytest.raises(UnitFailedError, match="hung"):
@@ -97,6 +99,7 @@ def test_a_reference_that_hangs_is_killed_too(tmp_path: Path) -> None:
     assert not is_done(Path(out), unit)
 
 
+@pytest.mark.slow
 def test_a_model_runs_by_the_python_of_its_environment_with_its_worker_s_share_of_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,6 +269,7 @@ def record(seed: int, verdict: str, trajectory: str) -> Record:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_campaign_is_run_on_processes_and_again_only_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,7 @@ def test_labels_of_other_settings_are_refused_and_left_alone(data, done, tmp_pat
     assert store.path_of(done, LEVEL, ETHANE, "test").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_killed_labelling_keeps_what_it_had_and_ends_as_one_that_was_not(data, tmp_path):
     settings = replace(SETTINGS, n_test=400)
     started = subprocess.Popen([sys.executable, str(SCRIPT), str(data), str(tmp_path / "killed")])

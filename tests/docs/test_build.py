@@ -12,6 +12,7 @@ pytest.importorskip("myst_parser", reason="the builder is not installed: pip ins
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_documentation_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-nW", "--keep-going", "-q", "-j", "1", "-c", "docs"]
     done = subprocess.run([*command, ".", str(tmp_path / "site")], cwd=ROOT, capture_output=True, text=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CALCULATOR, PROTOCOL = (ROOT / "docs" / f"add-a-{what}.md" for what in ("calculator", "protocol"))
 

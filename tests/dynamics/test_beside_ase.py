@@ -20,6 +20,7 @@ def difference(first, second, step):
     return np.abs(first[step] - second[step]).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["schnet", "deepset-moe"])
 def test_a_thousand_steps_beside_velocity_verlet_of_ase(family):
     path = CHECKPOINTS / f"{family}-duplication.pt"

@@ -145,6 +145,7 @@ def test_leaving_with_a_backlog_leaves_no_worker(afterwards):
     assert not workers_of_ours()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_forgotten_may_be_asked_for_again(afterwards):
     (z, water), _, (of_water, _) = afterwards
     with LabelsBeside("gfn2-xtb", n_expected=MANY, n_workers=1) as labels:

@@ -32,6 +32,7 @@ def small_task(monkeypatch, toy_task):
     return task
 
 
+@pytest.mark.slow
 def test_every_variant_is_trained_measured_and_tabled_and_none_twice(cli, toy_data, small_task, tmp_path):
     recipe = tmp_path / "small.toml"
     recipe.write_text(RECIPE)
