@@ -4,7 +4,8 @@ A bond to hydrogen is scanned with GFN2-xTB along its own axis. The energies giv
 at 500 K, with the anharmonicity that a resonance between step and vibration would feed on, and the force of a
 one-dimensional copy that BAOAB moves with each step and mass. Printed: mean, spread and the parts beyond three, four
 and five standard deviations. With --data also those of all such bonds in data that were made, 10 fs apart. Half a
-minute, two with --data:
+minute, two with --data, which also prints how far changes of the energy are off the work of the forces, before and
+after `verify` takes away what bonds softer than springs leave:
 
     python benchmarks/stretched_bonds.py --data data
 """
@@ -21,6 +22,7 @@ from scipy.interpolate import CubicSpline
 
 from gmd26_md import molecules
 from gmd26_md.calculators import load_calculator
+from gmd26_md.datasets.energy_checks import changes, off_work
 from gmd26_md.datasets.store import read_frames
 from gmd26_md.observables.bonds import bond_graph, pair_distances
 from gmd26_md.reference.minima import relaxed
@@ -60,6 +62,33 @@ def main(data: Path | None) -> None:
             parts = [float((off > n).mean()) for n in BEYOND]
             mean, spread = np.mean([x.mean() for x in lengths]), np.mean([x.std() for x in lengths])
             click.echo(f"{chemical_symbols[heavy]}-H in {data}, {off.size} lengths: {row(mean, spread, parts)}")
+        click.echo(softness(data))
+
+
+def softness(data: Path) -> str:
+    """Return what least squares makes of softer bonds, and the spread of what is left with each way, in words."""
+    names = ("C-H", "N-H", "O-H", "others")
+    off, left, cubes = [], [], []
+    for path in sorted(data.glob("gfn2-xtb/*/minimum.extxyz")):
+        minimum = read_frames(path)
+        pairs = bond_graph(minimum.numbers, minimum.positions[0]).bonds
+        kinds = [[is_bond(minimum.numbers[p], heavy) for p in pairs] for heavy in (6, 7, 8)]
+        kinds.append([not any(kind) for kind in zip(*kinds, strict=True)])
+        for stage in ("primary", "secondary"):
+            frames = read_frames(path.with_name(f"{stage}.extxyz"))
+            change, work = changes(frames)
+            off.append(change - work)
+            left.append(off_work(frames, pairs))
+            grown = np.diff(pair_distances(frames.positions, pairs), axis=0) ** 3
+            cubes.append(np.stack([grown[:, kind].sum(axis=1) for kind in kinds], axis=1))
+    one, all_off = np.concatenate(cubes), np.concatenate(off)
+    fitted = np.linalg.lstsq(one, all_off, rcond=None)[0]
+    words = ", ".join(f"{name} {value:.1f}" for name, value in zip(names, fitted, strict=True))
+    spreads = [float(x.std()) for x in (all_off, all_off - one @ fitted, np.concatenate(left))]
+    return (
+        f"{all_off.size} changes of the energy off the work: spread {spreads[0]:.3f} eV; less cubes of bonds' changes, "
+        f"fitted, eV/Å³ ({words}), {spreads[1]:.3f} eV; less what verify takes, {spreads[2]:.3f} eV"
+    )
 
 
 def row(mean: float, spread: float, parts: list[float]) -> str:

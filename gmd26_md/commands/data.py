@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gmd26_md import host
 from gmd26_md.commands.data_compare import compare
 from gmd26_md.commands.data_import import import_command
 from gmd26_md.commands.data_label import label
@@ -111,7 +111,7 @@ def generate(
         if everything
         else {"all": asked[0].molecules, "train": asked[0].train, "ood": asked[0].ood}[split]
     )
-    n_workers = workers or os.cpu_count() or 1
+    n_workers = workers or host.n_cores()
     settings = SamplingSettings(
         temperature_K=temperature_k,
         timestep_fs=timestep_fs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gmd26_md import host
 from gmd26_md.commands.numbers import AT_LEAST_ONE, COUNT, POSITIVE
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def label(
     settings = LabelSettings(level, sampled_by, n_test, n_primary, n_secondary, minimum, fmax_ev_per_a)
     asked = tasks.get(task)
     chosen = [(m, asked.frames_of(m)) for m in chosen_molecules(asked, only, shortest)]
-    n_workers, target = workers or os.cpu_count() or 1, out or data
+    n_workers, target = workers or host.n_cores(), out or data
     jobs = open_jobs(chosen, data, target, settings, shlex.join(["gmd26-md", *sys.argv[1:]]))
     price = cost(jobs, level, n_workers)
     if price.words:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from gmd26_md import host
 from gmd26_md.commands.numbers import AT_LEAST_ONE
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def verify(
     molecules, strangers = _molecules(task, everything, data / level)
     asked = Asked(level, 0 if quick else n_label_frames, n_primary=n_primary, n_secondary=n_secondary)
     with verification_bar() as show:
-        reports = check(molecules, data, asked, n_workers=workers or os.cpu_count() or 1, on_progress=show)
+        reports = check(molecules, data, asked, n_workers=workers or host.n_cores(), on_progress=show)
     problems = [problem for report in reports for problem in report.problems]
     problems += strangers + _listed(wanted, data, level, molecules, whole=task is None)
     if write_hashes is not None and not problems:

@@ -34,7 +34,8 @@ whose number falls two- to threefold with each more."""
 
 _ANHARMONIC = 13.0
 """A twelfth of a bond's third derivative, less its sign, eV/Å³. Least squares over those changes give 12.6 for C-H,
-15.4 for N-H, 16.8 for O-H, 12.4 for bonds between heavier atoms; they leave a spread of 0.041 eV, down from 0.095."""
+15.4 for N-H, 16.8 for O-H, 12.4 for the others, and leave a spread of 0.041 eV, down from 0.095; one number for all
+leaves the same (`benchmarks/stretched_bonds.py --data`)."""
 
 _JUMP_kT = 5.0  # no less is a jump, so that a handful of frames with hardly any spread raises none
 _SLOPE = 1.3  # seen: 0.92 to 1.05, in pieces of 60 frames 0.81 to 1.13; the next unit of forces is 1.9 away
