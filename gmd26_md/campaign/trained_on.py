@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gmd26_md import strict_json
+from gmd26_md.calculators import provenance
 from gmd26_md.calculators.pickle_scan import words_of
 
 _FORMAT = "gmd26-md-checkpoint"  # `checkpoint_file.FORMAT`, which imports torch
@@ -30,11 +31,7 @@ def trained_on(model: str | Path) -> tuple[tuple[str, str], ...]:
         from gmd26_md.protocols import subject
 
         return subject.trained_on(model)
-    names, graphs = training.get("molecules", []), training.get("constitutions", [])
-    if not (isinstance(names, list) and isinstance(graphs, list)):
-        return ()
-    told = graphs if len(graphs) == len(names) else [""] * len(names)
-    return tuple((str(name), str(graph)) for name, graph in zip(names, told, strict=True))
+    return provenance.trained_on(training)
 
 
 def _texts(path: Path) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gmd26_md import strict_json, tasks
+from gmd26_md.calculators.provenance import name_of_file
 from gmd26_md.campaign.description import Campaign, ModelEntry, ProtocolEntry
 from gmd26_md.campaign.trained_on import trained_on
 from gmd26_md.errors import UserError
@@ -196,14 +197,6 @@ def _called(model: str, file: Path | None) -> str:
     if file is None:
         return model
     return name_of_file(file) if Path(model).is_file() else f"{file.resolve()}:{model.partition(':')[2]}"
-
-
-def name_of_file(path: Path) -> str:
-    """Return what the records call a model's file: `protocols.subject.name_of_file`, which imports torch."""
-    if path.name not in ("best.pt", "last.pt"):
-        return path.stem
-    folder = path.resolve().parent.name
-    return folder if path.stem == "best" else f"{folder}-{path.stem}"
 
 
 def as_arguments(options: Mapping[str, Any], command: str) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gmd26_md import strict_json
+from gmd26_md.calculators import provenance
 from gmd26_md.dynamics.committee_forces import CommitteeForces
 from gmd26_md.dynamics.forces import AseForces, ForceProvider, PotentialForces
 from gmd26_md.errors import UserError, unknown_name
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from gmd26_md.calculators.vendors.model import VendorModel
 
 ENGINES = ("auto", "batched", "ase")
-_NAMED_BY_TRAINING = ("best.pt", "last.pt")
 _TRAINING = ("steps", "seconds", "stopped_by", "seed", "n_parameters", "n_train_frames")
 _kept: OrderedDict[str, Subject] = OrderedDict()
 _n_kept = 0
@@ -213,21 +213,14 @@ def _open_file(
     else:
         provider = PotentialForces(opened.potential(place, dtype))
     return Subject(
-        name=name_of_file(Path(model)), family=_family(opened), sha256=opened.sha256, task=opened.task or None,
+        name=provenance.name_of_file(Path(model)), family=_family(opened), sha256=opened.sha256,
+        task=opened.task or None,
         level_of_theory=opened.level_of_theory, elements=frozenset(opened.elements), device=str(place),
         dtype=dtype, engine="ase" if engine == "ase" else "batched", provider=provider,
         folder=Path(model).resolve().parent, path=Path(model).resolve(),
         trust_pickle=trust_pickle, arguments=arguments, note=_note(Path(model), opened), training=_training(opened),
         trained_on=_trained_on(opened),
     )  # fmt: skip
-
-
-def name_of_file(path: Path) -> str:
-    """Return what reports call a model's file: its stem, or the folder's name where training named it best or last."""
-    if path.name not in _NAMED_BY_TRAINING:
-        return path.stem
-    folder = path.resolve().parent.name
-    return folder if path.stem == "best" else f"{folder}-{path.stem}"
 
 
 def _training(opened: Checkpoint | VendorModel) -> dict[str, Any]:
@@ -238,12 +231,7 @@ def _training(opened: Checkpoint | VendorModel) -> dict[str, Any]:
 
 def _trained_on(opened: Checkpoint | VendorModel) -> tuple[tuple[str, str], ...]:
     """Return the names of the molecules that trained a checkpoint of ours, with what it says of their constitution."""
-    known = getattr(opened, "training", {})
-    names, graphs = known.get("molecules", []), known.get("constitutions", [])
-    if not (isinstance(names, list) and isinstance(graphs, list)):
-        return ()
-    told = graphs if len(graphs) == len(names) else [""] * len(names)
-    return tuple((str(name), str(graph)) for name, graph in zip(names, told, strict=True))
+    return provenance.trained_on(getattr(opened, "training", {}))
 
 
 def trained_on(model: str | Path) -> tuple[tuple[str, str], ...]:
@@ -314,7 +302,7 @@ def _refuse_different_labels(members: list[Checkpoint | VendorModel]) -> None:
 
 
 def _committee_name(members: list[Checkpoint | VendorModel]) -> str:
-    stems = "+".join(sorted(name_of_file(Path(str(c.path))) for c in members))
+    stems = "+".join(sorted(provenance.name_of_file(Path(str(c.path))) for c in members))
     if len(stems) <= _LONGEST_NAME:
         return stems
     digest = hashlib.sha256(" ".join(c.sha256 for c in members).encode()).hexdigest()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gmd26_md.calculators import checkpoint_file, named_function
+from gmd26_md.calculators import checkpoint_file, named_function, provenance
 from gmd26_md.campaign import trained_on as light
 from gmd26_md.campaign import units
 from gmd26_md.protocols import subject
@@ -71,7 +71,9 @@ def test_constitutions_that_are_not_one_a_molecule_are_left_out(tmp_path: Path) 
 def test_models_are_called_what_records_call_them(tmp_path: Path) -> None:
     assert light._FORMAT == checkpoint_file.FORMAT
     for name in ("one.pt", "best.pt", "last.pt", "a.b.model"):
-        assert units.name_of_file(tmp_path / name) == subject.name_of_file(tmp_path / name)
+        (tmp_path / name).touch()
+        model = str(tmp_path / name)
+        assert units._called(model, units.model_file(model)) == provenance.name_of_file(tmp_path / name)
     (tmp_path / "own.py").touch()
     model = f"{tmp_path / 'own.py'}:f"
     assert units._called(model, units.model_file(model)) == named_function.full_function(model)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gmd26_md.protocols.subject import name_of_file
+from gmd26_md.calculators.provenance import name_of_file
 
 
 @pytest.mark.parametrize(
